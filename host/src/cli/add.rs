@@ -1,0 +1,181 @@
+//! `add`: files and folders become documents.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::args::AddArgs;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::report::{Reporter, Summary};
+use super::settings::{Settings, workers};
+use super::signals::Signals;
+use super::ui::Ui;
+use super::{dry_run, engine};
+use crate::commit::{self, SerialOwner, StopCause};
+use crate::enumerate::{self, Filter, Inputs};
+use crate::kb::config::Config;
+use crate::kb::registry::Catalogue;
+use crate::kb::{ContentHash, KbRoot, layout};
+use crate::mutation::{LockWait, Owner, OwnerOptions};
+use crate::plugin::{Limits, PluginSet};
+use crate::prepare::{self, Preparations, StagingRoot};
+
+/// Adds what `args` names.
+///
+/// # Errors
+/// If nothing could be started. What happens to single inputs, and trouble on the way, is told and
+/// becomes the exit code.
+pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Exit, CommandError> {
+    let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
+    let config = Config::read(&root)?;
+    let plugins = Arc::new(engine::plugins(args.plugin.as_deref())?);
+    let inputs = tracing::info_span!("enumerate").in_scope(|| {
+        let filter = Filter {
+            media_type_of: &|name| plugins.media_type_of(name),
+            kb: Some(&root),
+        };
+        enumerate::sources(&args.paths, &filter)
+    });
+    let catalogue = Catalogue::open(&root)?;
+    let other_kinds = inputs.skipped_unsupported;
+    let accepted = plugins.extensions();
+    let mut reporter = Reporter::new(ui, &inputs, accepted, args.dry_run);
+    if args.dry_run {
+        dry_run::tell(inputs, &catalogue, &mut reporter)?;
+        return Ok(exit(&reporter.finish(other_kinds, None), None, None));
+    }
+    let jobs = workers(args.jobs, config.jobs);
+    let run = Run {
+        signals: Signals::install().map_err(CommandError::Signals)?,
+        owner: OwnerOptions {
+            wait: LockWait(args.lock_wait()),
+            clock: settings.clock.clone(),
+            command: "add",
+            config,
+        },
+        jobs,
+        root,
+        plugins,
+    };
+    let stop = run.run(inputs, catalogue, &mut reporter)?;
+    let summary = reporter.finish(other_kinds, stop.as_ref());
+    Ok(exit(&summary, stop.as_ref(), run.signals.exit()))
+}
+
+/// An `add` that is ready to start.
+struct Run {
+    root: Arc<KbRoot>,
+    plugins: Arc<PluginSet>,
+    signals: Signals,
+    jobs: usize,
+    owner: OwnerOptions,
+}
+
+impl Run {
+    /// Prepares and commits, and tells what happens meanwhile. Returns what stopped it, if
+    /// something did.
+    fn run(
+        &self,
+        inputs: Inputs,
+        catalogue: Catalogue,
+        reporter: &mut Reporter<'_>,
+    ) -> Result<Option<CommandError>, CommandError> {
+        let total = (inputs.sources.len() + inputs.unreadable.len()) as u64;
+        if total == 0 {
+            return Ok(None);
+        }
+        let preparations = self.start(inputs, catalogue)?;
+        let mut owner = Owner::new(Arc::clone(&self.root), self.owner.clone());
+        let cancel = &self.signals.cancel;
+        let on_event = &mut |event| reporter.event(event);
+        let end = tracing::info_span!("commit", total)
+            .in_scope(|| commit::drive(&preparations, total, &mut owner, cancel, on_event));
+        // Waits for the workers: what nobody will commit is gone from staging after this.
+        drop(preparations);
+        if let Err(error) = owner.finish() {
+            reporter.warn(&error.into());
+        }
+        Ok(end.stop.map(|cause| self.stopped(cause)))
+    }
+
+    /// Loads the converters and starts the workers.
+    fn start(&self, inputs: Inputs, catalogue: Catalogue) -> Result<Preparations, CommandError> {
+        engine::load(&self.plugins, &inputs.sources)?;
+        let staging = Arc::new(open_staging(&self.root)?);
+        let catalogue = Mutex::new(catalogue);
+        let options = prepare::Options {
+            jobs: self.jobs,
+            limits: Limits::default(),
+            converter_options: Vec::new(),
+            is_known: Box::new(move |hash| is_known(&catalogue, hash)),
+            cancel: Arc::clone(&self.signals.cancel),
+        };
+        let plugins = Arc::clone(&self.plugins);
+        Ok(prepare::start(inputs, plugins, staging, options))
+    }
+
+    fn stopped(&self, cause: StopCause) -> CommandError {
+        match cause {
+            StopCause::Mutation(error) => error.into(),
+            StopCause::Prepare(error) => CommandError::Prepare {
+                display: self.root.path().display().to_string(),
+                error: Box::new(error),
+                accepted: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Opens the directory in which this run prepares.
+fn open_staging(root: &KbRoot) -> Result<StagingRoot, CommandError> {
+    let dir = layout::prepare_dir();
+    // A KB may come from a stranger: listing it through the root's handle refuses a symbolic link
+    // that would lead the staging out of the KB.
+    root.list_dir(&dir)?;
+    Ok(StagingRoot::open(&root.path().join(dir.as_str()))?)
+}
+
+/// Whether the registry had these bytes when the run began. When it cannot be read the document is
+/// prepared, and the owner finds out under the lock.
+fn is_known(catalogue: &Mutex<Catalogue>, hash: &ContentHash) -> bool {
+    let catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
+    catalogue.by_hash(hash).is_ok_and(|name| name.is_some())
+}
+
+/// The exit code of a run: trouble of the KB, else a signal that left something undone, else
+/// failed inputs.
+fn exit(summary: &Summary, stop: Option<&CommandError>, signal: Option<Exit>) -> Exit {
+    match (stop, signal) {
+        (Some(error), _) => error.exit(),
+        (None, Some(signal)) if summary.not_tried > 0 => signal,
+        (None, _) if summary.failed > 0 => Exit::Failed,
+        (None, _) => Exit::Done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mutation::{AcquireError, MutationError};
+
+    #[test]
+    fn exit_codes_by_weight() {
+        let check = |failed, not_tried, stop: Option<MutationError>, signal, expected| {
+            let summary = Summary {
+                failed,
+                not_tried,
+                ..Summary::default()
+            };
+            let stop = stop.map(CommandError::from);
+            assert_eq!(exit(&summary, stop.as_ref(), signal), expected);
+        };
+        let signal = Some(Exit::Signal(2));
+        let bug = || Some(MutationError::Acquire(AcquireError::Nested));
+        check(0, 0, None, None, Exit::Done);
+        check(1, 0, None, None, Exit::Failed);
+        check(1, 3, None, signal, Exit::Signal(2));
+        // The signal came when everything was done.
+        check(0, 0, None, signal, Exit::Done);
+        check(1, 0, None, signal, Exit::Failed);
+        check(1, 3, bug(), signal, Exit::Bug);
+    }
+}

@@ -1,0 +1,537 @@
+//! What every error means for the user: a stable code, a hint that names a command or a path, and
+//! the exit code. Matches are exhaustive: a new variant does not compile without its advice.
+
+use std::io;
+
+use super::error::CommandError;
+use super::exit::Exit;
+use crate::enumerate::EnumerateError;
+use crate::kb::{KbError, PathError, layout};
+use crate::mutation::{AcquireError, InitError, MutationError};
+use crate::plugin::{ConvertError, JobFailure, PluginError};
+use crate::prepare::{PrepareError, StagingError};
+
+/// What an error means for the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Advice {
+    /// The kind of error, a stable word for scripts.
+    pub(super) code: &'static str,
+    /// What to do.
+    pub(super) hint: Option<String>,
+    /// How the command ends if this error ends it.
+    pub(super) exit: Exit,
+}
+
+impl Advice {
+    fn new(exit: Exit, code: &'static str, hint: impl Into<String>) -> Self {
+        Self {
+            code,
+            hint: Some(hint.into()),
+            exit,
+        }
+    }
+
+    fn without_hint(exit: Exit, code: &'static str) -> Self {
+        Self {
+            code,
+            hint: None,
+            exit,
+        }
+    }
+
+    /// A bug of this program.
+    fn bug() -> Self {
+        let hint = "this is a bug in kbhost; please report it with the output of the same command \
+                    with `-vv`";
+        Self::new(Exit::Bug, "bug", hint)
+    }
+}
+
+/// What `error` means for the user.
+pub(super) fn advice(error: &CommandError) -> Advice {
+    use Exit::{Failed, Usage};
+    match error {
+        CommandError::Usage { hint, .. } => Advice::new(Usage, "usage", hint),
+        CommandError::Kb(error) => of_kb(error),
+        CommandError::Init(InitError::Path(error)) => of_path(error),
+        CommandError::Init(InitError::Language(_)) => Advice::new(
+            Usage,
+            "language",
+            "give a language tag: `kbhost init --language en`",
+        ),
+        CommandError::Init(InitError::Mutation(error))
+        | CommandError::Mutation(error)
+        | CommandError::Commit { error, .. } => of_mutation(error),
+        CommandError::Acquire(error) => of_acquire(error),
+        CommandError::Plugin(error) => of_plugin(error),
+        CommandError::Enumerate(error) => of_enumerate(error),
+        CommandError::Staging(StagingError::Path(error)) | CommandError::Path(error) => {
+            of_path(error)
+        }
+        CommandError::Export(StagingError::Path(error)) => of_export(error),
+        CommandError::Prepare {
+            error, accepted, ..
+        } => of_prepare(error, accepted),
+        CommandError::NoDocument(_) => Advice::new(
+            Failed,
+            "no-document",
+            "`kbhost list` shows the names of all documents",
+        ),
+        CommandError::Ambiguous { matches, .. } => {
+            let example = matches.first().map_or("NAME", |name| name.as_str());
+            let hint = format!("name one of them in full: `kbhost show {example}`");
+            Advice::new(Usage, "ambiguous", hint)
+        }
+        CommandError::NoPage { .. } => Advice::new(
+            Failed,
+            "no-page",
+            "if the page was deleted by hand, take it from a backup or add a changed version of \
+             the document with `kbhost add PATH`",
+        ),
+        CommandError::Stdout(_) => Advice::without_hint(Failed, "stdout"),
+        CommandError::Signals(_) => Advice::without_hint(Failed, "signals"),
+        CommandError::Interrupted(exit) => Advice::without_hint(*exit, "interrupted"),
+    }
+}
+
+fn of_kb(error: &KbError) -> Advice {
+    match error {
+        KbError::NotAKb(_) => Advice::new(
+            Exit::Usage,
+            "no-kb",
+            "make one with `kbhost init`, or name one with `--kb-dir DIR`",
+        ),
+        KbError::ForeignOwner(path) => Advice::new(
+            Exit::Usage,
+            "foreign-kb",
+            format!(
+                "if you trust it, name it with `--kb-dir {}`",
+                path.display()
+            ),
+        ),
+        KbError::Path(error) => of_path(error),
+        KbError::InvalidPath(_) => Advice::new(
+            Exit::Recovery,
+            "invalid-path",
+            format!(
+                "the registry `{}` names a path that no version of kbhost writes; restore the \
+                 knowledge base from a backup",
+                layout::registry_db()
+            ),
+        ),
+        KbError::Symlink(path) => Advice::new(
+            Exit::Failed,
+            "symlink",
+            format!("replace the symbolic link at or above `{path}` by a plain file or directory"),
+        ),
+        KbError::Config { path, .. } => Advice::new(
+            Exit::Usage,
+            "config",
+            format!("correct the setting in `{}`", path.display()),
+        ),
+        KbError::Registry { path, source } => of_sqlite(source, &path.display().to_string()),
+        KbError::RegistryInvalid { path, .. } => Advice::new(
+            Exit::Recovery,
+            "registry",
+            format!("restore `{}` from a backup", path.display()),
+        ),
+        KbError::HashesJson { path, .. } => Advice::new(
+            Exit::Recovery,
+            "hashes-json",
+            format!("correct `{}`, or restore it from a backup", path.display()),
+        ),
+    }
+}
+
+fn of_acquire(error: &AcquireError) -> Advice {
+    match error {
+        AcquireError::Busy { .. } => Advice::new(
+            Exit::Busy,
+            "busy",
+            "wait until the other command is done and run this one again, or wait longer with \
+             `--lock-timeout SECONDS`",
+        ),
+        AcquireError::Path(error) => of_path(error),
+        AcquireError::Nested => Advice::bug(),
+        AcquireError::Kb(error) => of_kb(error),
+        AcquireError::Recovery(error) => {
+            let of_cause = of_mutation(error);
+            Advice {
+                exit: Exit::Recovery,
+                ..of_cause
+            }
+        }
+        AcquireError::NeedsAttention { hint, .. } => {
+            Advice::new(Exit::Recovery, "recovery", hint.clone())
+        }
+    }
+}
+
+fn of_mutation(error: &MutationError) -> Advice {
+    let drain = "the next `kbhost add` settles it first; if that fails too, `kbhost status` shows \
+                 what is left";
+    match error {
+        MutationError::Acquire(error) => of_acquire(error),
+        MutationError::Kb(error) => of_kb(error),
+        MutationError::Path(error) => of_path(error),
+        MutationError::Registry(source) => of_sqlite(source, layout::registry_db().as_str()),
+        MutationError::Undecided(_) => Advice::new(Exit::Recovery, "undecided", drain),
+        MutationError::DirtyRollback { .. } => Advice::new(Exit::Recovery, "dirty-rollback", drain),
+        MutationError::Fenced { .. } => Advice::new(
+            Exit::Recovery,
+            "fenced",
+            "make sure that no other machine or container changes this knowledge base at the same \
+             time, then look at `kbhost status`",
+        ),
+        MutationError::Undeclared(_) => Advice::bug(),
+        MutationError::NoFreeName(_) => Advice::new(
+            Exit::Failed,
+            "no-free-name",
+            "rename the file, then add it again",
+        ),
+        MutationError::Restless(path) => Advice::new(
+            Exit::Failed,
+            "restless",
+            format!("stop the program that keeps writing `{path}`, then run the command again"),
+        ),
+    }
+}
+
+fn of_plugin(error: &PluginError) -> Advice {
+    match error {
+        PluginError::Path(error) => of_path(error),
+        PluginError::NotAComponent { .. } => Advice::new(
+            Exit::Failed,
+            "not-a-component",
+            "build it for the target `wasm32-wasip2`; core modules and precompiled code are refused",
+        ),
+        PluginError::Imports { .. } => Advice::new(
+            Exit::Failed,
+            "plugin-imports",
+            "a converter may import `wasi:*@0.2` and `kbhost:converter`, nothing else",
+        ),
+        PluginError::World { .. } => Advice::new(
+            Exit::Failed,
+            "plugin-world",
+            "build it against the folder `wit/` of this version of kbhost",
+        ),
+        PluginError::Compile { .. } => Advice::without_hint(Exit::Failed, "plugin-compile"),
+        PluginError::Describe { .. } => Advice::new(
+            Exit::Failed,
+            "plugin-describe",
+            "ask the author of the plugin for a version that works",
+        ),
+        PluginError::Engine(_) => Advice::new(
+            Exit::Failed,
+            "engine",
+            "look at the limits of this process, `ulimit -a`: the engine reserves address space",
+        ),
+    }
+}
+
+fn of_enumerate(error: &EnumerateError) -> Advice {
+    match error {
+        EnumerateError::Path(error) => of_path(error),
+        EnumerateError::NotAFile(..) => Advice::new(
+            Exit::Failed,
+            "not-a-file",
+            "save what it delivers as a regular file, and `kbhost add` that",
+        ),
+        EnumerateError::OwnFile(_) => Advice::new(
+            Exit::Failed,
+            "own-file",
+            "files of the knowledge base itself are read with `kbhost show DOC`; copy the file out \
+             to add it as a document",
+        ),
+        EnumerateError::NameNotUtf8(_) => Advice::new(
+            Exit::Failed,
+            "name-not-utf8",
+            "rename the file with `mv` to a name in UTF-8",
+        ),
+    }
+}
+
+fn of_prepare(error: &PrepareError, accepted: &[String]) -> Advice {
+    let failed = |code, hint: String| Advice::new(Exit::Failed, code, hint);
+    match error {
+        PrepareError::Enumerate(error) => of_enumerate(error),
+        PrepareError::Input(error) => of_path(error),
+        PrepareError::Changed(_) => failed(
+            "changed",
+            "wait until the program that writes it is done, and add it again".to_owned(),
+        ),
+        PrepareError::Unsupported(_) => failed(
+            "unsupported",
+            format!(
+                "converters take files that end in: {}; `--plugin FILE.wasm` names another one",
+                accepted.join(", ")
+            ),
+        ),
+        PrepareError::InputTooLarge { .. } => failed(
+            "too-large",
+            "split the file into smaller ones and add these".to_owned(),
+        ),
+        PrepareError::Empty(path) => failed(
+            "empty",
+            format!("look at the file, `ls -l {path}`: its content may have been lost in a copy"),
+        ),
+        PrepareError::Job(job) => of_job(&job.failure),
+        PrepareError::Staging(StagingError::Path(error)) => of_path(error),
+        PrepareError::Workers(_) => failed(
+            "workers",
+            "start fewer with `--jobs 1`, or look at the limits of this process: `ulimit -a`"
+                .to_owned(),
+        ),
+        PrepareError::Panicked { .. } => Advice::bug(),
+        PrepareError::Cancelled(_) => Advice::without_hint(Exit::Failed, "cancelled"),
+    }
+}
+
+fn of_job(failure: &JobFailure) -> Advice {
+    let limit = "split the document into smaller ones, or try another converter with \
+                 `--plugin FILE.wasm`";
+    let author = "report it to the author of the plugin, or try another one with \
+                  `--plugin FILE.wasm`";
+    let failed = |code, hint: &str| Advice::new(Exit::Failed, code, hint);
+    match failure {
+        JobFailure::Converter(error) => of_converter(error),
+        JobFailure::Cpu { .. } => failed("limit-cpu", limit),
+        JobFailure::Wall { .. } => failed("limit-wall", limit),
+        JobFailure::Memory { .. } => failed("limit-memory", limit),
+        JobFailure::Output { .. } => failed("limit-output", limit),
+        JobFailure::Trap(_) | JobFailure::Exit(_) => failed("trap", author),
+        JobFailure::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
+        JobFailure::InvalidOutput(_) => failed("invalid-output", author),
+        JobFailure::Host(_) => failed(
+            "sandbox",
+            "run the same command with `-vv` to see what the sandbox could not do",
+        ),
+    }
+}
+
+fn of_converter(error: &ConvertError) -> Advice {
+    let failed = |code, hint: &str| Advice::new(Exit::Failed, code, hint);
+    match error {
+        ConvertError::Unsupported(_) => failed(
+            "unsupported",
+            "save it in another format, or try another converter with `--plugin FILE.wasm`",
+        ),
+        ConvertError::Corrupt(_) => failed(
+            "malformed",
+            "open the file with its own program, save it again, and add it again with `kbhost add`",
+        ),
+        ConvertError::Encrypted(_) => failed(
+            "encrypted",
+            "remove the password with your PDF program and add it again",
+        ),
+        ConvertError::TooLarge(_) => failed(
+            "too-large",
+            "split the document into smaller ones and add these with `kbhost add`",
+        ),
+        ConvertError::MissingDependency(_) => failed(
+            "missing-dependency",
+            "put the missing files beside the document and add it again with `kbhost add`",
+        ),
+        ConvertError::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
+        ConvertError::Timeout => failed("timeout", "run the command again later"),
+        ConvertError::Network(_) => failed("network", "look at the connection and try again"),
+        ConvertError::Auth(_) => failed("auth", "look at the key of the service"),
+        ConvertError::Quota(_) => failed("quota", "look at your account at the service"),
+        ConvertError::Upstream(_) => failed("upstream", "run the command again later"),
+        ConvertError::Internal(_) => failed(
+            "plugin-internal",
+            "report it to the author of the plugin, or try another one with `--plugin FILE.wasm`",
+        ),
+    }
+}
+
+/// The results of `convert -o`.
+fn of_export(error: &PathError) -> Advice {
+    if error.source.kind() == io::ErrorKind::AlreadyExists {
+        let hint = format!(
+            "replace `{}` with `--force`, or choose another folder with `-o DIR`",
+            error.path.display()
+        );
+        return Advice::new(Exit::Failed, "exists", hint);
+    }
+    of_path(error)
+}
+
+fn of_path(error: &PathError) -> Advice {
+    let path = error.path.display();
+    let (code, hint) = match error.source.kind() {
+        io::ErrorKind::NotFound => (
+            "not-found",
+            format!("look for the right name near it: `ls {}`", parent(error)),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "permission",
+            format!("look at the permissions: `ls -ld {path}`"),
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
+            "disk-full",
+            format!(
+                "make room on the disk (`df -h {}`), then run the same command again: what is in \
+                 already is skipped",
+                parent(error)
+            ),
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => (
+            "read-only",
+            format!(
+                "the disk is mounted read-only: `findmnt -T {}` shows it",
+                parent(error)
+            ),
+        ),
+        _ => return Advice::without_hint(Exit::Failed, "io"),
+    };
+    Advice::new(Exit::Failed, code, hint)
+}
+
+/// The folder of the path, for a hint about something that is not there itself.
+fn parent(error: &PathError) -> String {
+    match error.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.display().to_string(),
+        _ => ".".to_owned(),
+    }
+}
+
+fn of_sqlite(error: &rusqlite::Error, path: &str) -> Advice {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Advice::new(
+            Exit::Recovery,
+            "registry",
+            format!("restore `{path}` from a backup"),
+        ),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Advice::new(
+            Exit::Busy,
+            "busy",
+            format!("another program has `{path}` open: close it and run the command again"),
+        ),
+        Some(ErrorCode::DiskFull) => Advice::new(
+            Exit::Failed,
+            "disk-full",
+            format!("make room on the disk of `{path}`, then run the same command again"),
+        ),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
+            Advice::new(
+                Exit::Failed,
+                "permission",
+                format!("look at the permissions: `ls -l {path}`"),
+            )
+        }
+        _ => Advice::without_hint(Exit::Failed, "registry-io"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn check(error: impl Into<CommandError>, code: &str, exit: Exit, hint: &str) {
+        let error = error.into();
+        let advice = advice(&error);
+        assert_eq!((advice.code, advice.exit), (code, exit), "{error}");
+        let text = advice.hint.unwrap_or_default();
+        assert!(text.contains(hint), "`{text}` lacks `{hint}`");
+    }
+
+    fn path(kind: io::ErrorKind) -> PathError {
+        PathError::new("write", "kb/wiki/a.md", kind)
+    }
+
+    #[test]
+    fn usage_and_missing_kbs_end_with_2() {
+        let none = KbError::NotAKb(PathBuf::from("/x"));
+        check(none, "no-kb", Exit::Usage, "`kbhost init`");
+        let foreign = KbError::ForeignOwner(PathBuf::from("/x"));
+        check(foreign, "foreign-kb", Exit::Usage, "`--kb-dir /x`");
+    }
+
+    #[test]
+    fn the_lock_and_recovery_have_their_own_codes() {
+        let busy = || AcquireError::Busy {
+            path: PathBuf::from("/kb"),
+            waited: Duration::from_secs(1),
+            holder: Some("held by `kbhost add`, process 7".to_owned()),
+        };
+        check(busy(), "busy", Exit::Busy, "--lock-timeout");
+        let nested = MutationError::Acquire(busy());
+        check(nested, "busy", Exit::Busy, "--lock-timeout");
+        let attention = AcquireError::NeedsAttention {
+            reason: "a journal".to_owned(),
+            hint: "look at `x`".to_owned(),
+        };
+        check(attention, "recovery", Exit::Recovery, "look at `x`");
+        let dirty = MutationError::DirtyRollback {
+            cause: "write".to_owned(),
+            journal: "1".to_owned(),
+            source: Box::new(MutationError::Path(path(io::ErrorKind::StorageFull))),
+        };
+        check(dirty, "dirty-rollback", Exit::Recovery, "kbhost status");
+        let undecided = MutationError::Undecided(rusqlite::Error::InvalidQuery);
+        check(undecided, "undecided", Exit::Recovery, "kbhost add");
+        check(AcquireError::Nested, "bug", Exit::Bug, "bug");
+    }
+
+    #[test]
+    fn disks_tell_what_to_do() {
+        use io::ErrorKind::{NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        check(
+            path(StorageFull),
+            "disk-full",
+            Exit::Failed,
+            "df -h kb/wiki",
+        );
+        check(path(NotFound), "not-found", Exit::Failed, "ls kb/wiki");
+        check(
+            path(ReadOnlyFilesystem),
+            "read-only",
+            Exit::Failed,
+            "kb/wiki",
+        );
+        check(path(PermissionDenied), "permission", Exit::Failed, "a.md");
+        let exists = StagingError::Path(path(io::ErrorKind::AlreadyExists));
+        let exists = CommandError::Export(exists);
+        check(exists, "exists", Exit::Failed, "--force");
+    }
+
+    #[test]
+    fn a_damaged_registry_needs_a_person() {
+        let sqlite = |code| KbError::Registry {
+            path: PathBuf::from("r.db"),
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        };
+        check(sqlite(11), "registry", Exit::Recovery, "r.db");
+        check(sqlite(26), "registry", Exit::Recovery, "r.db");
+        check(sqlite(5), "busy", Exit::Busy, "r.db");
+        check(sqlite(13), "disk-full", Exit::Failed, "r.db");
+        check(sqlite(10), "registry-io", Exit::Failed, "");
+    }
+
+    #[test]
+    fn each_limit_has_a_code_of_its_own() {
+        let code = |failure: JobFailure| of_job(&failure).code;
+        let second = Duration::from_secs(1);
+        let codes = [
+            code(JobFailure::Cpu {
+                used: second,
+                limit: second,
+            }),
+            code(JobFailure::Wall { limit: second }),
+            code(JobFailure::Memory { limit_bytes: 1 }),
+            code(JobFailure::Output {
+                limit_bytes: 1,
+                limit_files: 1,
+            }),
+        ];
+        assert_eq!(
+            codes,
+            ["limit-cpu", "limit-wall", "limit-memory", "limit-output"]
+        );
+    }
+}

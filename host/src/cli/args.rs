@@ -1,0 +1,295 @@
+//! The command line as typed. What it means is `settings` and each command's own affair.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::kb::config::Jobs;
+
+/// More workers than this help nobody and cost memory each.
+pub(super) const JOBS_MAX: usize = 256;
+
+/// A lock that is not free after a day is somebody's mistake.
+const LOCK_TIMEOUT_SECONDS_MAX: u64 = 86_400;
+
+/// `search` prints at most this many hits.
+const SEARCH_LIMIT_MAX: u64 = 1_000;
+
+/// A language is a word or two for a page or a prompt.
+const LANGUAGE_CHARS_MAX: usize = 64;
+
+/// Turns untrusted documents into a knowledge base you can trust: a folder of plain Markdown.
+#[derive(Debug, Parser)]
+#[command(name = "kbhost", version, propagate_version = true)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 some inputs failed, 2 usage or no knowledge base, \
+    3 recovery needs attention, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
+)]
+pub(super) struct Typed {
+    #[command(flatten)]
+    pub(super) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(super) command: CommandArgs,
+}
+
+/// What every command takes.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct GlobalArgs {
+    /// The knowledge base [else: KBHOST_KB, OPENKB_DIR, the current folder or one above]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) kb_dir: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Tell more on stderr: -v the time of each stage, -vv details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(super) verbose: u8,
+    /// Print no progress, notes or summary
+    #[arg(short, long, global = true)]
+    pub(super) quiet: bool,
+    /// Log lines for people, or one JSON object each
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+    /// When to use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(super) color: Color,
+}
+
+/// `--log-format`. Its variants explain themselves: their docs would triple the help.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// `--color`, likewise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CommandArgs {
+    /// Make a knowledge base
+    Init(InitArgs),
+    /// Add files and folders
+    Add(AddArgs),
+    /// Convert one file to Markdown, without a knowledge base
+    Convert(ConvertArgs),
+    /// List the documents
+    List,
+    /// Show where the knowledge base is and what is in it
+    Status,
+    /// Print a document's text
+    Show(ShowArgs),
+    /// Search the text of all documents
+    Search(SearchArgs),
+}
+
+impl CommandArgs {
+    /// The word that was typed.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Add(_) => "add",
+            Self::Convert(_) => "convert",
+            Self::List => "list",
+            Self::Status => "status",
+            Self::Show(_) => "show",
+            Self::Search(_) => "search",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InitArgs {
+    /// Where [default: --kb-dir, else the current folder]
+    pub(super) dir: Option<PathBuf>,
+    /// The language that pages are written in
+    #[arg(short, long, value_name = "LANGUAGE", default_value = "en", value_parser = language)]
+    pub(super) language: String,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AddArgs {
+    /// Files, and folders to walk
+    #[arg(required = true, value_name = "PATH")]
+    pub(super) paths: Vec<PathBuf>,
+    /// Workers: a number, or `auto` for one a core [default: `jobs` in config.yaml, else auto]
+    #[arg(short, long, value_name = "N", value_parser = jobs)]
+    pub(super) jobs: Option<Jobs>,
+    /// Convert everything with this component
+    #[arg(long, value_name = "FILE.wasm")]
+    pub(super) plugin: Option<PathBuf>,
+    /// Say what would be done; convert and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// How long to wait for the lock
+    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(..=LOCK_TIMEOUT_SECONDS_MAX))]
+    pub(super) lock_timeout: u64,
+    /// Do not wait for the lock
+    #[arg(long, conflicts_with = "lock_timeout")]
+    pub(super) no_wait: bool,
+}
+
+impl AddArgs {
+    /// How long to wait for the lock.
+    pub(super) fn lock_wait(&self) -> Duration {
+        let seconds = if self.no_wait { 0 } else { self.lock_timeout };
+        Duration::from_secs(seconds)
+    }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ConvertArgs {
+    /// The file
+    pub(super) file: PathBuf,
+    /// Write Markdown and images into this folder instead of Markdown to stdout
+    #[arg(short, long, value_name = "DIR")]
+    pub(super) output: Option<PathBuf>,
+    /// Convert with this component
+    #[arg(long, value_name = "FILE.wasm")]
+    pub(super) plugin: Option<PathBuf>,
+    /// Replace files that are there
+    #[arg(long, requires = "output")]
+    pub(super) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ShowArgs {
+    /// Name, file name, or a part of either that only one document has
+    #[arg(value_name = "DOC")]
+    pub(super) document: String,
+    /// The converted text; the default
+    #[arg(long, conflicts_with = "summary")]
+    pub(super) source: bool,
+    /// The summary page
+    #[arg(long)]
+    pub(super) summary: bool,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct SearchArgs {
+    /// Words that a passage must hold, all of them; "several words" in quotes are a phrase
+    #[arg(required = true)]
+    pub(super) words: Vec<String>,
+    /// The most hits to print
+    #[arg(short, long, value_name = "N", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=SEARCH_LIMIT_MAX))]
+    pub(super) limit: u64,
+}
+
+fn jobs(text: &str) -> Result<Jobs, String> {
+    if text == "auto" {
+        return Ok(Jobs::Auto);
+    }
+    match text.parse() {
+        Ok(count) if (1..=JOBS_MAX).contains(&count) => Ok(Jobs::Count(count)),
+        _ => Err(format!("must be `auto` or a number from 1 to {JOBS_MAX}")),
+    }
+}
+
+fn language(text: &str) -> Result<String, String> {
+    let length = text.chars().count();
+    let valid = (1..=LANGUAGE_CHARS_MAX).contains(&length) && !text.chars().any(char::is_control);
+    valid
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("must be one line of 1 to {LANGUAGE_CHARS_MAX} characters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Typed, ErrorKind> {
+        let words = std::iter::once("kbhost").chain(line.split_whitespace());
+        Typed::try_parse_from(words).map_err(|error| error.kind())
+    }
+
+    fn add(line: &str) -> AddArgs {
+        match parse(line).unwrap().command {
+            CommandArgs::Add(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Typed::command().debug_assert();
+    }
+
+    #[test]
+    fn jobs_are_auto_or_1_to_256() {
+        let check = |text: &str, expected: Option<Jobs>| {
+            assert_eq!(jobs(text).ok(), expected, "{text}");
+        };
+        check("auto", Some(Jobs::Auto));
+        check("1", Some(Jobs::Count(1)));
+        check("256", Some(Jobs::Count(256)));
+        check("0", None);
+        check("257", None);
+        check("-1", None);
+        check("two", None);
+        assert_eq!(
+            parse("add --jobs 0 x").unwrap_err(),
+            ErrorKind::ValueValidation
+        );
+    }
+
+    #[test]
+    fn the_lock_is_waited_for_a_minute_unless_told() {
+        let check = |line: &str, seconds| {
+            assert_eq!(add(line).lock_wait(), Duration::from_secs(seconds));
+        };
+        check("add x", 60);
+        check("add --lock-timeout 5 x", 5);
+        check("add --lock-timeout 0 x", 0);
+        check("add x --no-wait", 0);
+        assert_eq!(
+            parse("add --no-wait --lock-timeout 5 x").unwrap_err(),
+            ErrorKind::ArgumentConflict
+        );
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        let check = |line: &str, kind| assert_eq!(parse(line).unwrap_err(), kind, "{line}");
+        check("add", ErrorKind::MissingRequiredArgument);
+        check("search", ErrorKind::MissingRequiredArgument);
+        check("search --limit 0 x", ErrorKind::ValueValidation);
+        check("convert x --force", ErrorKind::MissingRequiredArgument);
+        check("show --source --summary x", ErrorKind::ArgumentConflict);
+        check("frobnicate", ErrorKind::InvalidSubcommand);
+        check("", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        for line in ["--json -vv list --kb-dir d", "list --kb-dir d -v --json -v"] {
+            let typed = parse(line).unwrap();
+            assert!(typed.global.json);
+            assert_eq!(typed.global.verbose, 2);
+            assert_eq!(typed.global.kb_dir, Some(PathBuf::from("d")));
+            assert_eq!(typed.command.name(), "list");
+        }
+    }
+
+    #[test]
+    fn languages_are_short_lines() {
+        assert_eq!(language("pt-BR").as_deref(), Ok("pt-BR"));
+        assert!(language("").is_err());
+        assert!(language("a\nb: c").is_err());
+        assert!(language(&"x".repeat(65)).is_err());
+    }
+}

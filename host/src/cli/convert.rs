@@ -1,0 +1,206 @@
+//! `convert`: one file to Markdown in the same sandbox, without a knowledge base.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::args::ConvertArgs;
+use super::engine;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::report::is_cancelled;
+use super::show;
+use super::signals::Signals;
+use super::terminal::one_line;
+use super::ui::Ui;
+use crate::enumerate::{self, Filter, Source};
+use crate::kb::{PathError, names};
+use crate::plugin::{PluginIdentity, PluginSet};
+use crate::prepare::{PrepareError, PreparedDocument, StagingRoot, resolve_placeholders};
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    path: &'a str,
+    title: &'a str,
+    media_type: &'a str,
+    pages: Option<u32>,
+    plugin: &'a PluginIdentity,
+    images: usize,
+    warnings: Vec<&'a str>,
+    /// What was written, with `-o`.
+    files: Option<Vec<String>>,
+    /// The text, without `-o`.
+    markdown: Option<String>,
+}
+
+/// Converts one file.
+///
+/// # Errors
+/// If it cannot be converted, or the result not be written.
+pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError> {
+    if args.file.is_dir() {
+        return Err(CommandError::Usage {
+            message: format!("convert `{}`: it is a folder", args.file.display()),
+            hint: "name one file; `kbhost add` takes folders".to_owned(),
+        });
+    }
+    let plugins = engine::plugins(args.plugin.as_deref())?;
+    let source = the_source(&args.file, &plugins)?;
+    engine::load(&plugins, [&source])?;
+    let signals = Signals::install().map_err(CommandError::Signals)?;
+    let scratch = scratch_dir()?;
+    let staging = StagingRoot::open(scratch.path())?;
+    let document =
+        match engine::prepare_one(&source, &plugins, &staging, Arc::clone(&signals.cancel)) {
+            Ok(document) => document,
+            Err(error) => return Err(failed(error, source.display, &plugins, &signals)),
+        };
+    deliver(ui, args, &document)?;
+    if let Err(error) = document.discard() {
+        tracing::warn!("a staging directory is left: {error}");
+    }
+    Ok(Exit::Done)
+}
+
+/// The file as an input, by the same rules as `add`.
+fn the_source(file: &Path, plugins: &PluginSet) -> Result<Source, CommandError> {
+    let filter = Filter {
+        media_type_of: &|name| plugins.media_type_of(name),
+        kb: None,
+    };
+    let mut inputs = enumerate::sources(&[file.to_owned()], &filter);
+    if let Some(input) = inputs.unreadable.pop() {
+        return Err(input.error.into());
+    }
+    let source = inputs
+        .sources
+        .pop()
+        .expect("a named file is a source or unreadable");
+    if source.media_type.is_none() {
+        let error = Box::new(PrepareError::Unsupported(source.display.clone()));
+        return Err(preparation(error, source.display, plugins));
+    }
+    Ok(source)
+}
+
+fn preparation(error: Box<PrepareError>, display: String, plugins: &PluginSet) -> CommandError {
+    CommandError::Prepare {
+        display,
+        error,
+        accepted: plugins.extensions(),
+    }
+}
+
+fn failed(
+    error: Box<PrepareError>,
+    display: String,
+    plugins: &PluginSet,
+    signals: &Signals,
+) -> CommandError {
+    match signals.exit() {
+        Some(exit) if is_cancelled(&error) => CommandError::Interrupted(exit),
+        _ => preparation(error, display, plugins),
+    }
+}
+
+/// A private directory of this process outside every KB; it goes with the value.
+fn scratch_dir() -> Result<tempfile::TempDir, CommandError> {
+    tempfile::Builder::new()
+        .prefix("kbhost-")
+        .tempdir()
+        .map_err(|error| PathError::new("make a folder in", std::env::temp_dir(), error).into())
+}
+
+/// Writes the document where it was asked for.
+fn deliver(
+    ui: &mut Ui,
+    args: &ConvertArgs,
+    document: &PreparedDocument,
+) -> Result<(), CommandError> {
+    let (files, markdown) = match &args.output {
+        Some(dir) => (Some(write(dir, args.force, document)?), None),
+        None => (None, Some(page(document)?)),
+    };
+    for warning in &document.warnings {
+        ui.warning(&format!("{}: {warning}", document.display));
+    }
+    if ui.json() {
+        ui.answer(Answer {
+            path: &document.display,
+            title: document.analysis.title.as_str(),
+            media_type: &document.media_type,
+            pages: document.page_count,
+            plugin: &document.plugin,
+            images: document.images.len(),
+            warnings: document.warnings.iter().map(|line| line.as_str()).collect(),
+            files: files.map(|files| files.iter().map(|path| shown(path)).collect()),
+            markdown,
+        });
+        return Ok(());
+    }
+    for path in files.iter().flatten() {
+        let line = shown(path);
+        ui.line(&line);
+    }
+    if let Some(markdown) = markdown {
+        show::print(ui, markdown.as_bytes());
+        if !document.images.is_empty() {
+            ui.note(&images_left(document.images.len(), &args.file));
+        }
+    }
+    Ok(())
+}
+
+fn write(
+    dir: &Path,
+    overwrite: bool,
+    document: &PreparedDocument,
+) -> Result<Vec<PathBuf>, CommandError> {
+    let stem = Path::new(&document.file_name)
+        .file_stem()
+        .map(|stem| stem.to_string_lossy())
+        .unwrap_or_default();
+    let name = names::from_stem(&stem);
+    engine::export(document, dir, name.as_str(), overwrite).map_err(CommandError::Export)
+}
+
+/// The Markdown as it goes to stdout: images by the name they would be written under.
+fn page(document: &PreparedDocument) -> Result<String, CommandError> {
+    let path = document.staging.ready().join(&document.main.name);
+    let text = std::fs::read(&path).map_err(|error| PathError::new("read", path, error))?;
+    let text = resolve_placeholders(&text, &document.images, "");
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+fn images_left(count: usize, file: &Path) -> String {
+    let images = if count == 1 {
+        "1 image is".to_owned()
+    } else {
+        format!("{count} images are")
+    };
+    format!(
+        "note: {images} not written; `kbhost convert {} -o DIR` writes text and images",
+        file.display()
+    )
+}
+
+fn shown(path: &Path) -> String {
+    one_line(&path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_left_behind_are_named() {
+        let check = |count, expected: &str| {
+            let note = images_left(count, Path::new("a.pdf"));
+            assert!(note.starts_with(expected), "{note}");
+            assert!(note.contains("`kbhost convert a.pdf -o DIR`"), "{note}");
+        };
+        check(1, "note: 1 image is not written");
+        check(3, "note: 3 images are not written");
+    }
+}

@@ -1,0 +1,64 @@
+//! The calls into the rooms that convert, each in one place, with what this room chooses for them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use super::error::CommandError;
+use crate::enumerate::Source;
+use crate::plugin::{CacheDir, Limits, PluginSet};
+use crate::prepare::{self, PrepareError, PreparedDocument, StagingError, StagingRoot};
+
+/// The converters of this run. `forced` takes every input.
+///
+/// # Errors
+/// If the engine cannot start or `forced` is no usable component.
+pub(super) fn plugins(forced: Option<&Path>) -> Result<PluginSet, CommandError> {
+    let cache = CacheDir(crate::userdir::cache_dir());
+    Ok(PluginSet::new(forced, &cache)?)
+}
+
+/// Compiles, or takes from the cache, what `sources` need.
+///
+/// # Errors
+/// If a converter cannot be compiled.
+pub(super) fn load<'a>(
+    plugins: &PluginSet,
+    sources: impl IntoIterator<Item = &'a Source>,
+) -> Result<(), CommandError> {
+    let mut media_types: Vec<String> = sources
+        .into_iter()
+        .filter_map(|source| source.media_type.clone())
+        .collect();
+    media_types.sort_unstable();
+    media_types.dedup();
+    let _span = tracing::info_span!("load", converters = media_types.len()).entered();
+    Ok(plugins.load(&media_types)?)
+}
+
+/// Prepares one input on this thread.
+///
+/// # Errors
+/// As the worker pool would report it.
+pub(super) fn prepare_one(
+    source: &Source,
+    plugins: &PluginSet,
+    staging: &StagingRoot,
+    cancel: Arc<AtomicBool>,
+) -> Result<PreparedDocument, Box<PrepareError>> {
+    let limits = Limits::default();
+    prepare::prepare_one(source, plugins, staging, &limits, &[], cancel).map_err(Box::new)
+}
+
+/// Writes the Markdown and the images of a document into `dir`; the paths written.
+///
+/// # Errors
+/// If a file is there already and `overwrite` is not set, or the disk refuses.
+pub(super) fn export(
+    document: &PreparedDocument,
+    dir: &Path,
+    stem: &str,
+    overwrite: bool,
+) -> Result<Vec<PathBuf>, StagingError> {
+    prepare::export(document, dir, stem, overwrite)
+}

@@ -1,0 +1,136 @@
+//! `show`: prints the text of a document.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::args::ShowArgs;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::settings::Settings;
+use super::terminal::multi_line;
+use super::ui::Ui;
+use crate::kb::registry::{Catalogue, DocumentRow};
+use crate::kb::{KbPath, KbRoot, layout};
+
+/// No page is larger: a converter's whole output is bounded by as much.
+const PAGE_BYTES_MAX: u64 = 1 << 30;
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    document: &'a DocumentRow,
+    page: &'a KbPath,
+    text: &'a str,
+}
+
+/// Prints the converted text, or the summary, of the one document that is meant.
+///
+/// # Errors
+/// If none or several are meant, or the page cannot be read.
+pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<Exit, CommandError> {
+    let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
+    let found = Catalogue::open(&root)?.find(&args.document)?;
+    let document = the_one(found, &args.document)?;
+    let page = page_of(&document, args.summary);
+    let Some(bytes) = root.read(&page, PAGE_BYTES_MAX)? else {
+        let name = document.doc_name;
+        return Err(CommandError::NoPage { name, path: page });
+    };
+    let bytes = if page.as_str().ends_with(".json") {
+        joined_pages(&bytes).unwrap_or(bytes)
+    } else {
+        bytes
+    };
+    if ui.json() {
+        ui.answer(Answer {
+            document: &document,
+            page: &page,
+            text: &String::from_utf8_lossy(&bytes),
+        });
+    } else {
+        print(ui, &bytes);
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints a page: to a terminal without what it would obey, to a pipe byte for byte.
+pub(super) fn print(ui: &mut Ui, bytes: &[u8]) {
+    if !ui.stdout().terminal {
+        return ui.data(bytes);
+    }
+    let text = multi_line(&String::from_utf8_lossy(bytes));
+    ui.data(text.as_bytes());
+    if !text.ends_with('\n') {
+        ui.data(b"\n");
+    }
+}
+
+fn the_one(mut found: Vec<DocumentRow>, query: &str) -> Result<DocumentRow, CommandError> {
+    match (found.pop(), found.is_empty()) {
+        (None, _) => Err(CommandError::NoDocument(query.to_owned())),
+        (Some(document), true) => Ok(document),
+        (Some(last), false) => {
+            found.push(last);
+            Err(CommandError::Ambiguous {
+                query: query.to_owned(),
+                matches: found.into_iter().map(|row| row.doc_name).collect(),
+            })
+        }
+    }
+}
+
+fn page_of(document: &DocumentRow, summary: bool) -> KbPath {
+    if summary {
+        return layout::summary_page(&document.doc_name);
+    }
+    let registered = document.source_path.clone();
+    registered.unwrap_or_else(|| layout::source_page(&document.doc_name))
+}
+
+/// The text of a long document that OpenKB keeps as JSON: a list of pages with `content`. `None`
+/// if it is something else.
+fn joined_pages(json: &[u8]) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Page {
+        content: String,
+    }
+
+    let pages: Vec<Page> = serde_json::from_slice(json).ok()?;
+    let texts: Vec<&str> = pages.iter().map(|page| page.content.trim_end()).collect();
+    Some(format!("{}\n", texts.join("\n\n")).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::list::tests::row;
+    use super::*;
+
+    #[test]
+    fn one_document_must_be_meant() {
+        let rows = |names: &[&str]| names.iter().map(|name| row(name, "T")).collect();
+        let meant = |names: &[&str]| the_one(rows(names), "q");
+        assert_eq!(meant(&["a"]).unwrap().doc_name.as_str(), "a");
+        let none = meant(&[]).unwrap_err();
+        assert_eq!(none.exit(), Exit::Failed);
+        assert!(none.report().hint.unwrap().contains("`kbhost list`"));
+        let several = meant(&["a", "b", "c"]).unwrap_err();
+        assert_eq!(several.exit(), Exit::Usage);
+        assert_eq!(several.report().choices, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn pages_come_from_registry_or_layout() {
+        let mut document = row("a", "T");
+        assert_eq!(page_of(&document, false).as_str(), "wiki/sources/a.md");
+        assert_eq!(page_of(&document, true).as_str(), "wiki/summaries/a.md");
+        document.source_path = KbPath::new("wiki/sources/a.json").ok();
+        assert_eq!(page_of(&document, false).as_str(), "wiki/sources/a.json");
+    }
+
+    #[test]
+    fn openkbs_pages_are_joined() {
+        let json = br#"[{"page":1,"content":"One\n"},{"page":2,"content":"Two"}]"#;
+        assert_eq!(joined_pages(json).as_deref(), Some(&b"One\n\nTwo\n"[..]));
+        assert_eq!(joined_pages(b"{}"), None);
+    }
+}

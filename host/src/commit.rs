@@ -1,0 +1,356 @@
+//! The deterministic commit queue: reorders what the workers send by sequence number and feeds the
+//! serial owner from one thread, in groups. No system calls here.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::RecvTimeoutError;
+
+use crate::kb::{ContentHash, DocName, KbPath, SafeLine, Seq};
+use crate::mutation::MutationError;
+use crate::prepare::{Message, Preparations, PrepareError, PreparedDocument, SkipReason};
+
+/// Documents in one mutation at the most: bounds the journal and the time the lock is held.
+pub const GROUP_DOCUMENTS_MAX: usize = 64;
+
+/// How long a document that could be committed waits for others to share its commit.
+pub const GROUP_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// What a committed document became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its name.
+    pub name: DocName,
+    /// Its title.
+    pub title: SafeLine,
+    /// Its summary page.
+    pub summary: KbPath,
+    /// Whether an earlier version of it was replaced.
+    pub updated: bool,
+    /// Of the converter, and of the commit: hand edits kept aside.
+    pub warnings: Vec<SafeLine>,
+}
+
+/// What became of one document of a group.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is in.
+    Committed(Receipt),
+    /// Somebody committed the same bytes meanwhile, under this name.
+    Duplicate(DocName),
+    /// This document cannot be committed; others of its group can.
+    Failed(MutationError),
+}
+
+/// What became of a group.
+#[derive(Debug, Default)]
+pub struct GroupOutcome {
+    /// One verdict a document, in order; fewer than documents if the owner stopped.
+    pub verdicts: Vec<Verdict>,
+    /// Warnings of effects that failed.
+    pub warnings: Vec<SafeLine>,
+    /// The KB or the disk is in trouble: nothing more can be committed.
+    pub stop: Option<MutationError>,
+}
+
+/// The one who may change the KB.
+pub trait SerialOwner {
+    /// Commits a group in its order.
+    fn commit(&mut self, group: Vec<PreparedDocument>) -> GroupOutcome;
+
+    /// The name under which these bytes are registered now.
+    fn registered_name(&mut self, hash: &ContentHash) -> Option<DocName>;
+
+    /// The end of a run: folds the write-ahead log into the registry, so that a copied KB is whole.
+    ///
+    /// # Errors
+    /// If that failed; nothing is lost by it.
+    fn finish(&mut self) -> Result<(), MutationError>;
+}
+
+/// What the user is told of one input, in input order.
+#[derive(Debug)]
+pub enum Event {
+    /// Committed.
+    Committed {
+        /// Which input.
+        seq: Seq,
+        /// How to name it.
+        display: String,
+        /// What it became.
+        receipt: Receipt,
+    },
+    /// Its bytes are registered.
+    AlreadyIn {
+        /// Which input.
+        seq: Seq,
+        /// How to name it.
+        display: String,
+        /// The name they are registered under; `None` if that document is gone again.
+        name: Option<DocName>,
+    },
+    /// It could not be prepared.
+    PrepareFailed {
+        /// Which input.
+        seq: Seq,
+        /// How to name it.
+        display: String,
+        /// Why.
+        error: PrepareError,
+    },
+    /// It could not be committed.
+    CommitFailed {
+        /// Which input.
+        seq: Seq,
+        /// How to name it.
+        display: String,
+        /// Why.
+        error: MutationError,
+    },
+    /// An effect after a commit failed.
+    Warning(SafeLine),
+}
+
+/// How a run ended.
+#[derive(Debug, Default)]
+pub struct RunEnd {
+    /// What stopped the run before its end: trouble of the KB or its disk.
+    pub stop: Option<StopCause>,
+    /// Inputs that were not tried because of it, or because the user cancelled.
+    pub not_tried: u64,
+    /// Cancelled by the user.
+    pub cancelled: bool,
+}
+
+/// Trouble that is no input's.
+#[derive(Debug)]
+pub enum StopCause {
+    /// Of the mutation room.
+    Mutation(MutationError),
+    /// Of staging.
+    Prepare(PrepareError),
+}
+
+/// Puts messages back into input order.
+#[derive(Debug, Default)]
+pub struct CommitQueue {
+    next: u64,
+    waiting: BTreeMap<Seq, Message>,
+}
+
+impl CommitQueue {
+    /// Takes a message.
+    ///
+    /// # Panics
+    /// If a sequence number comes twice: a bug.
+    pub fn push(&mut self, message: Message) {
+        let seq = message.seq();
+        assert!(
+            seq.0 >= self.next,
+            "BUG: a message for {seq:?} came after its turn"
+        );
+        assert!(
+            self.waiting.insert(seq, message).is_none(),
+            "BUG: two messages for {seq:?}"
+        );
+    }
+
+    /// The message whose turn it is, if it has come.
+    pub fn pop(&mut self) -> Option<Message> {
+        let message = self.waiting.remove(&Seq(self.next))?;
+        self.next += 1;
+        Some(message)
+    }
+
+    /// How many sequence numbers were handed out.
+    #[must_use]
+    pub fn popped(&self) -> u64 {
+        self.next
+    }
+}
+
+/// Runs the committing side of `add` until all `total` inputs have had their turn, the user
+/// cancels, or the KB is in trouble.
+pub fn drive(
+    preparations: &Preparations,
+    total: u64,
+    owner: &mut dyn SerialOwner,
+    cancel: &AtomicBool,
+    on_event: &mut dyn FnMut(Event),
+) -> RunEnd {
+    let mut queue = CommitQueue::default();
+    let mut end = RunEnd::default();
+    while queue.popped() < total && end.stop.is_none() && !cancel.load(Ordering::SeqCst) {
+        let turn = gather(preparations, &mut queue, total);
+        if turn.is_empty() {
+            break;
+        }
+        handle(turn, preparations, owner, &mut end, on_event);
+    }
+    end.cancelled = cancel.load(Ordering::SeqCst) && queue.popped() < total;
+    end.not_tried += total - queue.popped();
+    end
+}
+
+/// Waits for the message whose turn it is, then collects what follows it: until the group is full,
+/// or nothing more came in time. Empty if the workers are gone.
+fn gather(preparations: &Preparations, queue: &mut CommitQueue, total: u64) -> Vec<Message> {
+    let mut turn = Vec::new();
+    let mut deadline = None;
+    while turn.len() < GROUP_DOCUMENTS_MAX {
+        if let Some(message) = queue.pop() {
+            turn.push(message);
+            continue;
+        }
+        if queue.popped() == total {
+            break;
+        }
+        let received = match deadline {
+            None if turn.is_empty() => preparations
+                .messages
+                .recv()
+                .map_err(|_| RecvTimeoutError::Disconnected),
+            None => {
+                let until = Instant::now() + GROUP_WAIT_MAX;
+                deadline = Some(until);
+                preparations.messages.recv_deadline(until)
+            }
+            Some(until) => preparations.messages.recv_deadline(until),
+        };
+        match received {
+            Ok(message) => queue.push(message),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    turn
+}
+
+/// Commits the ready documents of one turn and tells what became of every message, in order.
+fn handle(
+    turn: Vec<Message>,
+    preparations: &Preparations,
+    owner: &mut dyn SerialOwner,
+    end: &mut RunEnd,
+    on_event: &mut dyn FnMut(Event),
+) {
+    let mut group = Vec::new();
+    let mut told = Vec::new();
+    for message in turn {
+        match message {
+            Message::Ready(document) => {
+                told.push(Told::Document {
+                    seq: document.seq,
+                    display: document.display.clone(),
+                    bytes: document.staged_bytes(),
+                });
+                group.push(*document);
+            }
+            Message::Skipped {
+                seq,
+                display,
+                reason,
+            } => told.push(Told::Skipped {
+                seq,
+                display,
+                reason,
+            }),
+            Message::Failed {
+                seq,
+                display,
+                error,
+            } => told.push(Told::Failed {
+                seq,
+                display,
+                error,
+            }),
+        }
+    }
+    let outcome = if group.is_empty() {
+        GroupOutcome::default()
+    } else {
+        owner.commit(group)
+    };
+    let mut verdicts = outcome.verdicts.into_iter();
+    for entry in told {
+        match entry {
+            Told::Document {
+                seq,
+                display,
+                bytes,
+            } => {
+                preparations.window.release(bytes);
+                match verdicts.next() {
+                    Some(Verdict::Committed(receipt)) => on_event(Event::Committed {
+                        seq,
+                        display,
+                        receipt,
+                    }),
+                    Some(Verdict::Duplicate(name)) => on_event(Event::AlreadyIn {
+                        seq,
+                        display,
+                        name: Some(name),
+                    }),
+                    Some(Verdict::Failed(error)) => on_event(Event::CommitFailed {
+                        seq,
+                        display,
+                        error,
+                    }),
+                    None => end.not_tried += 1,
+                }
+            }
+            Told::Skipped {
+                seq,
+                display,
+                reason,
+            } => {
+                preparations.window.release(0);
+                let (SkipReason::AlreadyRegistered(hash) | SkipReason::SameAs(_, hash)) = reason;
+                let name = owner.registered_name(&hash);
+                on_event(Event::AlreadyIn { seq, display, name });
+            }
+            Told::Failed {
+                seq,
+                display,
+                error,
+            } => {
+                preparations.window.release(0);
+                if error.is_of_the_kb() && end.stop.is_none() {
+                    end.stop = Some(StopCause::Prepare(error));
+                    end.not_tried += 1;
+                } else {
+                    on_event(Event::PrepareFailed {
+                        seq,
+                        display,
+                        error,
+                    });
+                }
+            }
+        }
+    }
+    for warning in outcome.warnings {
+        on_event(Event::Warning(warning));
+    }
+    if let Some(error) = outcome.stop {
+        end.stop = Some(StopCause::Mutation(error));
+    }
+}
+
+/// What is remembered of a message while its document is with the owner.
+enum Told {
+    Document {
+        seq: Seq,
+        display: String,
+        bytes: u64,
+    },
+    Skipped {
+        seq: Seq,
+        display: String,
+        reason: SkipReason,
+    },
+    Failed {
+        seq: Seq,
+        display: String,
+        error: PrepareError,
+    },
+}

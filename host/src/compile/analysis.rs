@@ -1,0 +1,266 @@
+//! What can be said of a document by its text alone; runs in prepare, in parallel.
+//!
+//! Time is linear in the text looked at, and that is bounded by the constants below, because the
+//! Markdown comes from a converter that may be hostile.
+
+use super::plain::{BlockKind, each_block};
+use super::summary::Summariser;
+use super::terms::TermFinder;
+use super::words;
+use crate::kb::SafeLine;
+use crate::prepare::{Analysis, Section};
+
+/// Markdown that is read, in bytes: it bounds the time that markup without text can take.
+const MARKDOWN_BYTES_MAX: usize = 24 * 1024 * 1024;
+
+/// Plain text that is indexed for search, in bytes; what follows is not found. As much as all
+/// sections together can hold.
+const INDEXED_BYTES_MAX: usize = SECTIONS_MAX * SECTION_BYTES_MAX;
+
+/// Plain text from which the summary and the terms are taken, in bytes.
+const SUMMARISED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Sections of a document; what comes after them is not found by search.
+const SECTIONS_MAX: usize = 2000;
+
+/// A section is parted when it would become longer, so that a passage is found and not a chapter.
+const SECTION_BYTES_MAX: usize = 8 * 1024;
+
+/// Characters of a heading in the search index.
+const HEADING_CHARS_MAX: usize = 200;
+
+/// Analyses converted Markdown. `title` and `metadata` come from the converter; `stem` is the
+/// file's own name, the title of last resort.
+#[must_use]
+pub fn analyse(
+    markdown: &str,
+    title: Option<&SafeLine>,
+    metadata: &[(String, SafeLine)],
+    stem: &str,
+) -> Analysis {
+    let mut reading = Reading::default();
+    let markdown = &markdown[..markdown.floor_char_boundary(MARKDOWN_BYTES_MAX)];
+    each_block(markdown, &mut |kind, text| reading.take(kind, text));
+    let title = title
+        .filter(|title| !title.is_empty())
+        .cloned()
+        .or(reading.first_heading)
+        .unwrap_or_else(|| SafeLine::new(stem));
+    let summary = reading.summariser.finish(title.as_str());
+    Analysis {
+        description: summary.description,
+        summary: summary.paragraphs,
+        terms: reading.terms.finish(metadata),
+        sections: reading.sections.finish(),
+        words: reading.words,
+        title,
+    }
+}
+
+/// What was read so far.
+#[derive(Default)]
+struct Reading {
+    first_heading: Option<SafeLine>,
+    summariser: Summariser,
+    terms: TermFinder,
+    sections: Sections,
+    words: u64,
+    bytes: usize,
+}
+
+impl Reading {
+    fn take(&mut self, kind: BlockKind, text: &str) -> bool {
+        if self.bytes < SUMMARISED_BYTES_MAX {
+            let left = SUMMARISED_BYTES_MAX - self.bytes;
+            self.summarise(kind, &text[..text.floor_char_boundary(left)]);
+        }
+        self.bytes += text.len() + 1;
+        self.words += words::count(text);
+        if kind == BlockKind::Heading {
+            self.sections.open(text);
+        } else {
+            self.sections.add(text);
+        }
+        self.bytes < INDEXED_BYTES_MAX
+    }
+
+    fn summarise(&mut self, kind: BlockKind, text: &str) {
+        match kind {
+            BlockKind::Heading => {
+                if self.first_heading.is_none() {
+                    self.first_heading = Some(SafeLine::new(text)).filter(|line| !line.is_empty());
+                }
+                self.terms.look_at(text);
+            }
+            BlockKind::Paragraph => {
+                self.summariser.look_at_paragraph(text);
+                self.terms.look_at(text);
+            }
+            BlockKind::Item | BlockKind::Html => {
+                self.summariser.look_at_fragment(text);
+                self.terms.look_at(text);
+            }
+            BlockKind::Row => self.summariser.look_at_fragment(text),
+            BlockKind::Code => {}
+        }
+    }
+}
+
+/// The sections under way.
+#[derive(Default)]
+struct Sections {
+    done: Vec<Section>,
+    heading: String,
+    text: String,
+    /// The heading has a section already.
+    continued: bool,
+}
+
+impl Sections {
+    fn open(&mut self, heading: &str) {
+        self.close();
+        self.heading = heading.chars().take(HEADING_CHARS_MAX).collect();
+        self.continued = false;
+    }
+
+    fn add(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let room = SECTION_BYTES_MAX.saturating_sub(self.text.len() + 1);
+            if rest.len() <= room {
+                break;
+            }
+            if !self.text.is_empty() {
+                self.close();
+                continue;
+            }
+            let mut cut = rest.floor_char_boundary(room);
+            if let Some(space) = rest[..cut].rfind(' ').filter(|space| *space > 0) {
+                cut = space;
+            }
+            self.text.push_str(&rest[..cut]);
+            self.close();
+            rest = rest[cut..].trim_start();
+        }
+        if !rest.is_empty() {
+            if !self.text.is_empty() {
+                self.text.push('\n');
+            }
+            self.text.push_str(rest);
+        }
+    }
+
+    /// Ends the section; the next one has the same heading until another is opened.
+    fn close(&mut self) {
+        let text = std::mem::take(&mut self.text);
+        let says_something = !text.is_empty() || (!self.heading.is_empty() && !self.continued);
+        self.continued = true;
+        if says_something && self.done.len() < SECTIONS_MAX {
+            self.done.push(Section {
+                heading: self.heading.clone(),
+                text,
+            });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Section> {
+        self.close();
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn title(markdown: &str, title: Option<&str>) -> String {
+        let title = title.map(SafeLine::new);
+        analyse(markdown, title.as_ref(), &[], "the stem")
+            .title
+            .to_string()
+    }
+
+    #[test]
+    fn titles_come_from_the_best_source() {
+        assert_eq!(title("# Heading\n", Some("Given")), "Given");
+        assert_eq!(title("text\n\n## Heading\n", None), "Heading");
+        assert_eq!(title("# Heading\n", Some("")), "Heading");
+        assert_eq!(title("text", None), "the stem");
+        assert_eq!(
+            title("# [[concepts/x]] <!-- \u{202e}y\n", None),
+            "[ [concepts/x] ] < !-- \u{fffd}y"
+        );
+    }
+
+    #[test]
+    fn sections_follow_headings() {
+        let check = |markdown: &str, expected: &[(&str, &str)]| {
+            let found = analyse(markdown, None, &[], "x").sections;
+            let found: Vec<_> = found
+                .iter()
+                .map(|s| (s.heading.as_str(), s.text.as_str()))
+                .collect();
+            assert_eq!(found, expected, "{markdown:?}");
+        };
+        check(
+            "before\n\n# One\n\na\n\nb\n\n## Two\n\n# Three\n\nc",
+            &[("", "before"), ("One", "a\nb"), ("Two", ""), ("Three", "c")],
+        );
+        check("", &[]);
+        check(
+            "# One\n\n```\ncode\n```\n\n|a|\n|-|\n|b|",
+            &[("One", "code\na\nb")],
+        );
+    }
+
+    #[test]
+    fn sections_are_bounded_and_lose_nothing() {
+        let long = analyse(
+            &format!("# H\n\n{}", "word ".repeat(10_000)),
+            None,
+            &[],
+            "x",
+        );
+        assert!(long.sections.len() > 5);
+        assert!(
+            long.sections
+                .iter()
+                .all(|s| s.text.len() <= SECTION_BYTES_MAX && s.heading == "H")
+        );
+        let words: usize = long
+            .sections
+            .iter()
+            .map(|s| s.text.split_whitespace().count())
+            .sum();
+        assert_eq!((words, long.words), (10_000, 10_001));
+        let many = analyse(&"# x\n\ny\n\n".repeat(5000), None, &[], "x");
+        assert_eq!(many.sections.len(), SECTIONS_MAX);
+    }
+
+    #[test]
+    fn the_same_text_gives_the_same_analysis() {
+        let text = "# A study\n\nThe API of the host is small. It has few calls that do much. \
+            Every call of the API is documented well.\n\n- item\n";
+        let metadata = [("tags".to_owned(), SafeLine::new("b, a"))];
+        let once = analyse(text, None, &metadata, "x");
+        assert_eq!(once, analyse(text, None, &metadata, "x"));
+        assert_eq!(
+            once.terms
+                .iter()
+                .map(|t| t.slug.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "api", "b"]
+        );
+        assert_eq!(once.summary.len(), 3);
+    }
+
+    #[test]
+    fn large_input_is_read_in_time() {
+        let text = "Some sentence about a Thing Inc and the API (ABC) of it. "
+            .repeat(64 * 1024 * 1024 / 57);
+        let start = std::time::Instant::now();
+        let analysis = analyse(&text, None, &[], "x");
+        assert!(start.elapsed().as_secs() < 60, "took {:?}", start.elapsed());
+        assert!(analysis.sections.len() <= SECTIONS_MAX);
+    }
+}

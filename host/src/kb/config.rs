@@ -1,0 +1,173 @@
+//! `config.yaml`: validated settings. A KB may come from a stranger: its settings choose nothing
+//! outside the KB and can only narrow limits.
+
+use serde::Deserialize;
+
+use super::{KbError, KbRoot, SafeLine, layout};
+
+/// A settings file is small; more than this is no settings file.
+const CONFIG_BYTES_MAX: u64 = 256 << 10;
+
+/// More workers than this help nobody and exhaust file handles.
+pub const JOBS_MAX: usize = 256;
+
+/// How many workers prepare at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    /// As many as the machine has cores.
+    Auto,
+    /// This many, 1 to [`JOBS_MAX`].
+    Count(usize),
+}
+
+/// Whether `hashes.json` is written for OpenKB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenKbExport {
+    /// While the KB came from OpenKB or has at most 2,000 documents.
+    #[default]
+    Auto,
+    /// After every commit.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The settings this program reads; other keys are the user's or OpenKB's and stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// `jobs`, or its old name `file_processing_jobs`.
+    pub jobs: Option<Jobs>,
+    /// `openkb_export`.
+    pub openkb_export: OpenKbExport,
+    /// `language`.
+    pub language: String,
+    /// `pageindex_threshold`: from this many pages on a document is long.
+    pub pageindex_threshold: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            jobs: None,
+            openkb_export: OpenKbExport::Auto,
+            language: "en".to_owned(),
+            pageindex_threshold: 20,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the KB's `config.yaml`; a missing file gives the defaults.
+    ///
+    /// # Errors
+    /// If the file is no YAML or a value is out of range.
+    pub fn read(root: &KbRoot) -> Result<Self, KbError> {
+        let Some(bytes) = root.read(&layout::config(), CONFIG_BYTES_MAX)? else {
+            return Ok(Self::default());
+        };
+        Self::parse(&String::from_utf8_lossy(&bytes)).map_err(|(key, reason)| KbError::Config {
+            path: root.join(&layout::config()),
+            key,
+            reason,
+        })
+    }
+
+    /// Parses YAML; an error names the key and what is wrong with it.
+    fn parse(text: &str) -> Result<Self, (String, String)> {
+        if text
+            .lines()
+            .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+        {
+            return Ok(Self::default());
+        }
+        let typed: Typed = serde_saphyr::from_str(text).map_err(|error| {
+            (
+                "(file)".to_owned(),
+                SafeLine::new(&error.to_string()).to_string(),
+            )
+        })?;
+        let defaults = Self::default();
+        let jobs = [
+            ("jobs", typed.jobs),
+            ("file_processing_jobs", typed.file_processing_jobs),
+        ]
+        .into_iter()
+        .find_map(|(key, value)| value.map(|value| (key, value)));
+        Ok(Self {
+            jobs: jobs.map(|(key, value)| value.check(key)).transpose()?,
+            openkb_export: typed.openkb_export.unwrap_or_default(),
+            language: typed.language.unwrap_or(defaults.language),
+            pageindex_threshold: typed
+                .pageindex_threshold
+                .unwrap_or(defaults.pageindex_threshold),
+        })
+    }
+}
+
+/// The file as typed.
+#[derive(Deserialize)]
+struct Typed {
+    jobs: Option<TypedJobs>,
+    file_processing_jobs: Option<TypedJobs>,
+    openkb_export: Option<OpenKbExport>,
+    language: Option<String>,
+    pageindex_threshold: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TypedJobs {
+    Count(i64),
+    Word(String),
+}
+
+impl TypedJobs {
+    fn check(self, key: &str) -> Result<Jobs, (String, String)> {
+        let text = match &self {
+            Self::Count(count) => count.to_string(),
+            Self::Word(word) => word.clone(),
+        };
+        parse_jobs(&text).map_err(|reason| (key.to_owned(), reason))
+    }
+}
+
+/// Reads `auto` or a number from 1 to [`JOBS_MAX`]; the error says what was wrong.
+///
+/// # Errors
+/// If it is neither.
+pub fn parse_jobs(text: &str) -> Result<Jobs, String> {
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(Jobs::Auto);
+    }
+    match text.parse::<usize>() {
+        Ok(count @ 1..=JOBS_MAX) => Ok(Jobs::Count(count)),
+        _ => Err(format!(
+            "`{}` is neither `auto` nor a number from 1 to {JOBS_MAX}",
+            SafeLine::with_max(text, 40)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings() {
+        let jobs = |text: &str| Config::parse(text).map(|config| config.jobs);
+        assert_eq!(jobs(""), Ok(None));
+        assert_eq!(jobs("# nothing\n"), Ok(None));
+        assert_eq!(jobs("model: x\njobs: 4\n"), Ok(Some(Jobs::Count(4))));
+        assert_eq!(jobs("file_processing_jobs: auto\n"), Ok(Some(Jobs::Auto)));
+        assert_eq!(
+            jobs("file_processing_jobs: 3\njobs: 2\n"),
+            Ok(Some(Jobs::Count(2)))
+        );
+        for bad in ["jobs: 0", "jobs: -1", "jobs: 257", "jobs: many"] {
+            assert_eq!(jobs(bad).unwrap_err().0, "jobs", "{bad}");
+        }
+        assert!(Config::parse("jobs: [").is_err());
+        assert!(Config::parse("openkb_export: sometimes").is_err());
+    }
+}

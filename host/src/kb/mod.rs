@@ -1,0 +1,24 @@
+//! The knowledge base as everybody may see it: its root handle, its layout, names and identities,
+//! configuration and the registry's readers. Nothing in this room writes.
+
+pub(crate) mod beneath;
+pub mod clock;
+pub mod config;
+mod error;
+pub mod identity;
+mod ids;
+pub mod layout;
+pub mod names;
+pub(crate) mod openkb;
+mod path;
+pub mod registry;
+mod root;
+pub mod search;
+mod text;
+pub mod view;
+
+pub use error::{KbError, PathError};
+pub use ids::{ContentHash, DocName, PluginDigest, Seq, SourceKey};
+pub use path::{KbPath, KbPathError};
+pub use root::{Candidates, KbRoot};
+pub use text::{LINE_CHARS_MAX, SafeLine, is_deceptive};

@@ -1,0 +1,121 @@
+//! OpenKB's `hashes.json`: reading it, and writing it in its own form.
+//!
+//! An object of entries by the SHA-256 of the original, two-space indent, a newline at the end,
+//! order of insertion kept (an updated entry moves to the end).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::registry::DocumentRow;
+use super::{
+    ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, SourceKey, identity, layout, names,
+};
+
+/// A million documents at 400 bytes each.
+pub(crate) const HASHES_BYTES_MAX: u64 = 512 << 20;
+
+/// One entry as OpenKB writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) doc_name: Option<String>,
+    #[serde(rename = "type", default)]
+    pub(crate) kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) raw_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) doc_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<String>,
+}
+
+/// Reads `hashes.json`; `None` if there is none.
+///
+/// # Errors
+/// If it cannot be understood as a whole. A path that could leave the KB is left out of its entry.
+pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<DocumentRow>>, KbError> {
+    let Some(bytes) = root.read(&layout::hashes_json(), HASHES_BYTES_MAX)? else {
+        return Ok(None);
+    };
+    let invalid = |reason: String| KbError::HashesJson {
+        path: root.join(&layout::hashes_json()),
+        reason,
+    };
+    let entries: Map<String, Value> =
+        serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
+    let mut rows = Vec::with_capacity(entries.len());
+    let mut taken = std::collections::HashSet::new();
+    for (index, (hash, value)) in entries.into_iter().enumerate() {
+        let key = SafeLine::with_max(&hash, 80);
+        let hash = ContentHash::from_hex(&hash)
+            .ok_or_else(|| invalid(format!("`{key}` is no SHA-256")))?;
+        let entry: Entry =
+            serde_json::from_value(value).map_err(|e| invalid(format!("entry `{key}`: {e}")))?;
+        rows.push(row(index, hash, entry, &mut taken));
+    }
+    Ok(Some(rows))
+}
+
+/// Turns an entry into a row. Two entries whose names fold alike, or whose keys are the same, get
+/// apart here: the second takes digits of its hash.
+fn row(
+    index: usize,
+    hash: ContentHash,
+    entry: Entry,
+    taken: &mut std::collections::HashSet<String>,
+) -> DocumentRow {
+    let stem = identity::stem(&entry.name).to_owned();
+    let doc_name = entry
+        .doc_name
+        .as_deref()
+        .and_then(DocName::new)
+        .unwrap_or_else(|| names::from_stem(&stem));
+    let source_key = match entry.path {
+        Some(path) if !path.is_empty() => SourceKey::new(path),
+        _ => identity::legacy_key(&entry.name),
+    };
+    let source_key = if taken.insert(format!("\u{0}{source_key}")) {
+        source_key
+    } else {
+        SourceKey::new(format!("{}{hash}", identity::LEGACY_PREFIX))
+    };
+    let doc_name = if taken.insert(names::fold(doc_name.as_str())) {
+        doc_name
+    } else {
+        names::with_suffix(&doc_name, &SourceKey::new(hash.to_hex()), 16)
+    };
+    DocumentRow {
+        ordinal: i64::try_from(index).map_or(i64::MAX, |index| index + 1),
+        title: SafeLine::new(&stem).to_string(),
+        doc_name,
+        hash,
+        source_key,
+        name: entry.name,
+        kind: entry.kind,
+        raw_path: entry.raw_path.and_then(|path| KbPath::new(&path).ok()),
+        source_path: entry.source_path.and_then(|path| KbPath::new(&path).ok()),
+        description: String::new(),
+        pages: None,
+        size: None,
+        added_at: None,
+        updated_at: None,
+        plugin: None,
+    }
+}
+
+/// Writes entries in OpenKB's form.
+pub(crate) fn render(entries: &[(ContentHash, Entry)]) -> String {
+    let mut object = Map::new();
+    for (hash, entry) in entries {
+        let value = serde_json::to_value(entry).expect("an entry is strings only");
+        object.insert(hash.to_hex(), value);
+    }
+    let mut text = serde_json::to_string_pretty(&object).expect("a map of strings serialises");
+    text.push('\n');
+    text
+}

@@ -1,0 +1,245 @@
+//! The root of a KB as a directory handle. Every official path is opened beneath it without
+//! following symbolic links.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{KbError, KbPath, PathError, beneath, layout};
+
+/// An open KB.
+#[derive(Debug)]
+pub struct KbRoot {
+    dir: OwnedFd,
+    path: PathBuf,
+}
+
+/// Where the name of a KB can come from, strongest first.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    /// `--kb-dir`.
+    pub flag: Option<PathBuf>,
+    /// `KBHOST_KB`, else `OPENKB_DIR`.
+    pub environment: Option<PathBuf>,
+    /// Where walking up starts.
+    pub current_dir: Option<PathBuf>,
+}
+
+impl KbRoot {
+    /// Finds and opens the KB that the candidates name: flag, environment, walking up.
+    ///
+    /// # Errors
+    /// If there is none, or one found by walking up belongs to another user: its settings would
+    /// steer a run that its owner did not start.
+    pub fn resolve(candidates: &Candidates) -> Result<Self, KbError> {
+        if let Some(named) = candidates.flag.as_ref().or(candidates.environment.as_ref()) {
+            return Self::open(named);
+        }
+        let start = candidates
+            .current_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from("."));
+        let start =
+            std::path::absolute(&start).map_err(|e| PathError::new("resolve", &start, e))?;
+        let found = start
+            .ancestors()
+            .find(|dir| is_plain_dir(&dir.join(layout::state_dir().as_str())));
+        let root = Self::open(found.ok_or_else(|| KbError::NotAKb(start.clone()))?)?;
+        let owner = rustix::fs::fstat(&root.dir)
+            .map_err(|e| PathError::new("look at", &root.path, e))?
+            .st_uid;
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(KbError::ForeignOwner(root.path));
+        }
+        Ok(root)
+    }
+
+    /// Opens the KB at `path`.
+    ///
+    /// # Errors
+    /// If there is no `.openkb` directory in it.
+    pub fn open(path: &Path) -> Result<Self, KbError> {
+        let canonical = match path.canonicalize() {
+            Ok(canonical) => canonical,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KbError::NotAKb(path.to_owned()));
+            }
+            Err(error) => return Err(PathError::new("open", path, error).into()),
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = match rustix::fs::open(&canonical, flags, Mode::empty()) {
+            Ok(dir) => dir,
+            Err(Errno::NOTDIR) => return Err(KbError::NotAKb(canonical)),
+            Err(errno) => return Err(PathError::new("open", &canonical, errno).into()),
+        };
+        let root = Self {
+            dir,
+            path: canonical,
+        };
+        match root.open_dir(&layout::state_dir())? {
+            Some(_) => Ok(root),
+            None => Err(KbError::NotAKb(root.path)),
+        }
+    }
+
+    /// Its canonical path, for messages and for telling whether a file lies inside.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where `path` lies, for messages and for SQLite, which opens by name.
+    #[must_use]
+    pub fn join(&self, path: &KbPath) -> PathBuf {
+        self.path.join(path.as_str())
+    }
+
+    /// Opens a directory; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is no directory, or a symbolic link is in the way.
+    pub(crate) fn open_dir(&self, path: &KbPath) -> Result<Option<OwnedFd>, KbError> {
+        self.open_with(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens a regular file for reading; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be opened, is no regular file, or a symbolic link is in the way.
+    pub fn open_file(&self, path: &KbPath) -> Result<Option<File>, KbError> {
+        // O_NONBLOCK: a FIFO planted in a KB must not hang the open.
+        let Some(fd) = self.open_with(path, OFlags::RDONLY | OFlags::NONBLOCK)? else {
+            return Ok(None);
+        };
+        let stat = rustix::fs::fstat(&fd).map_err(|e| self.error("look at", path, e))?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+            return Err(PathError::new("open", self.join(path), error).into());
+        }
+        Ok(Some(File::from(fd)))
+    }
+
+    /// Reads a regular file of at most `bytes_max` bytes; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Self::open_file`], or if it is larger.
+    pub fn read(&self, path: &KbPath, bytes_max: u64) -> Result<Option<Vec<u8>>, KbError> {
+        let Some(file) = self.open_file(path)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        file.take(bytes_max + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|e| PathError::new("read", self.join(path), e))?;
+        if bytes.len() as u64 > bytes_max {
+            let error = io::Error::other(format!("larger than {bytes_max} bytes"));
+            return Err(PathError::new("read", self.join(path), error).into());
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The names in a directory, sorted bytewise; empty if there is none. Names that are no UTF-8
+    /// come lossily decoded.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn list_dir(&self, path: &KbPath) -> Result<Vec<String>, KbError> {
+        let Some(fd) = self.open_dir(path)? else {
+            return Ok(Vec::new());
+        };
+        let entries = rustix::fs::Dir::new(fd).map_err(|e| self.error("list", path, e))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| self.error("list", path, e))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open_with(&self, path: &KbPath, flags: OFlags) -> Result<Option<OwnedFd>, KbError> {
+        match beneath::open(&self.dir, path, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                Err(KbError::Symlink(path.clone()))
+            }
+            Err(error) => Err(PathError::new("open", self.join(path), error).into()),
+        }
+    }
+
+    fn error(&self, action: &'static str, path: &KbPath, errno: Errno) -> KbError {
+        PathError::new(action, self.join(path), errno).into()
+    }
+}
+
+impl AsFd for KbRoot {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+fn is_plain_dir(path: &Path) -> bool {
+    path.symlink_metadata()
+        .is_ok_and(|metadata| metadata.is_dir())
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tests build the trees they open"
+)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn walking_up_finds_the_nearest_kb() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("kb/.openkb")).unwrap();
+        std::fs::create_dir_all(dir.path().join("kb/notes/deep")).unwrap();
+        let resolve = |start: &str| {
+            KbRoot::resolve(&Candidates {
+                current_dir: Some(dir.path().join(start)),
+                ..Candidates::default()
+            })
+        };
+        let kb = dir.path().join("kb").canonicalize().unwrap();
+        assert_eq!(resolve("kb/notes/deep").unwrap().path(), kb);
+        assert_eq!(resolve("kb").unwrap().path(), kb);
+        assert!(matches!(resolve("."), Err(KbError::NotAKb(_))));
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(".openkb")).unwrap();
+        std::fs::create_dir_all(dir.path().join("wiki")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("wiki/log.md")).unwrap();
+        std::fs::write(dir.path().join("wiki/big.md"), "12345").unwrap();
+        let root = KbRoot::open(dir.path()).unwrap();
+        assert!(matches!(
+            root.read(&layout::log_page(), 10),
+            Err(KbError::Symlink(_))
+        ));
+        assert!(root.read(&KbPath::fixed("wiki"), 10).is_err());
+        assert!(root.read(&KbPath::fixed("wiki/big.md"), 4).is_err());
+        assert_eq!(
+            root.read(&KbPath::fixed("wiki/big.md"), 5)
+                .unwrap()
+                .unwrap(),
+            b"12345"
+        );
+        assert!(
+            root.read(&KbPath::fixed("wiki/none.md"), 5)
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! kbhost turns untrusted documents into a knowledge base you can trust.
+//!
+//! Parallel work may prepare disposable data; only the serial mutation owner may change official
+//! KB state. `ARCHITECTURE.md` tells which room owns what.
+
+pub mod cli;
+pub mod commit;
+pub mod compile;
+pub mod effects;
+pub mod enumerate;
+pub mod kb;
+pub mod mutation;
+pub mod plugin;
+pub mod prepare;
+mod userdir;

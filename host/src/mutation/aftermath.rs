@@ -1,0 +1,224 @@
+//! Carries out the effects of a committed mutation. A failure is a warning; nothing is undone.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::guard::MutationGuard;
+use super::overlay::PAGE_BYTES_MAX;
+use super::plan::Plan;
+use super::registry::openkb_digest;
+use super::search_index::{self, SearchDocument};
+use super::{MutationError, storage::Storage};
+use crate::compile;
+use crate::effects::Effect;
+use crate::kb::config::OpenKbExport;
+use crate::kb::registry::DocumentRow;
+use crate::kb::{KbPath, PathError, SafeLine, layout, openkb};
+
+/// Up to this many documents `hashes.json` is written after each commit: its cost grows with the KB.
+const EXPORT_DOCUMENTS_MAX: i64 = 2_000;
+
+/// The head of a new log page.
+pub(super) const LOG_HEAD: &str = "# Operations Log\n\n";
+
+/// `hashes.json` as a commit will export it: already durable, waiting for its rename.
+#[derive(Debug)]
+pub(super) struct Export {
+    pub(super) staged: KbPath,
+    /// Digest of the file found, and of the one to be written.
+    pub(super) digests: (String, String),
+}
+
+/// Renders `hashes.json` for the state after the plan, so that the commit can register its digest
+/// and the effect is one rename. `None` where the KB does not export.
+///
+/// # Errors
+/// If the registry cannot be read or the file cannot be written.
+pub(super) fn prepare_export(
+    guard: &MutationGuard,
+    plan: &Plan<'_>,
+    staged: &KbPath,
+) -> Result<Option<Export>, MutationError> {
+    let wanted = plan.effects.contains(&Effect::ExportHashes) && is_wanted(guard)?;
+    if !wanted {
+        return Ok(None);
+    }
+    let found = match openkb_digest(guard.storage.root()) {
+        Ok(found) => found,
+        Err(error) => {
+            // Something unreadable lies there: the rename after the commit will say so again.
+            tracing::debug!(%error, "hashes.json cannot be read");
+            String::new()
+        }
+    };
+    let mut entries = guard.registry.export_entries()?;
+    for row in &plan.rows {
+        // An updated entry moves to the end, as OpenKB does it.
+        entries.retain(|(_, entry)| entry.doc_name.as_deref() != Some(row.doc_name.as_str()));
+        let entry = openkb::Entry {
+            name: row.name.to_string(),
+            doc_name: Some(row.doc_name.to_string()),
+            kind: row.kind.clone(),
+            path: Some(row.source_key.clone()),
+            raw_path: Some(row.raw_path.to_string()),
+            source_path: Some(row.source_path.to_string()),
+            ..openkb::Entry::default()
+        };
+        entries.push((row.hash, entry));
+    }
+    let text = openkb::render(&entries);
+    guard.storage.write_new(
+        "snapshot.export",
+        staged,
+        text.as_bytes(),
+        guard.storage.new_file_mode(),
+    )?;
+    let written = crate::kb::ContentHash::of(text.as_bytes()).to_hex();
+    Ok(Some(Export {
+        staged: staged.clone(),
+        digests: (found, written),
+    }))
+}
+
+/// Carries out a plan's effects; returns a warning for each that failed.
+pub(super) fn carry_out(
+    guard: &MutationGuard,
+    plan: &Plan<'_>,
+    export: Option<Export>,
+) -> Vec<SafeLine> {
+    let mut warnings = Vec::new();
+    let mut lines = String::new();
+    for effect in &plan.effects {
+        match effect {
+            Effect::LogLine { operation, text } => {
+                let written = writeln!(
+                    lines,
+                    "## [{}] {operation} | {text}\n",
+                    guard.clock.log_time()
+                );
+                written.expect("writing to a string cannot fail");
+            }
+            Effect::Search { .. } => {
+                if let Err(error) = update_search(guard, plan) {
+                    warnings.push(warning("update the search index", &error));
+                }
+            }
+            Effect::ExportHashes => {
+                let Some(export) = &export else { continue };
+                if let Err(error) =
+                    guard
+                        .storage
+                        .rename("effects.export", &export.staged, &layout::hashes_json())
+                {
+                    warnings.push(warning("export the registry for OpenKB", &error));
+                }
+            }
+        }
+    }
+    if let Err(error) = append_log(&guard.storage, &lines) {
+        warnings.push(warning("append to the log page", &error));
+    }
+    warnings
+}
+
+/// A failed effect as one line for the user.
+pub(super) fn warning(what: &str, error: &dyn std::error::Error) -> SafeLine {
+    let mut text = format!("could not {what}: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        write!(text, ": {cause}").expect("writing to a string cannot fail");
+        source = cause.source();
+    }
+    SafeLine::new(&text)
+}
+
+fn append_log(storage: &Storage, lines: &str) -> Result<(), PathError> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let head = if storage.exists(&layout::log_page())? {
+        ""
+    } else {
+        LOG_HEAD
+    };
+    storage.append(
+        "effects.log",
+        &layout::log_page(),
+        format!("{head}{lines}").as_bytes(),
+    )
+}
+
+fn update_search(guard: &MutationGuard, plan: &Plan<'_>) -> Result<(), MutationError> {
+    guard.storage.point("effects.search")?;
+    let documents: Vec<SearchDocument<'_>> = plan
+        .rows
+        .iter()
+        .zip(&plan.documents)
+        .map(|(row, document)| SearchDocument {
+            name: &row.doc_name,
+            title: &row.title,
+            path: &row.source_path,
+            sections: &document.analysis.sections,
+        })
+        .collect();
+    let path = guard.storage.root().join(&layout::search_db());
+    let (uuid, epoch) = (
+        guard.registry.uuid()?,
+        guard.registry.meta_integer("epoch")?,
+    );
+    match search_index::update(&path, &uuid, epoch, &documents, &[]) {
+        Ok(true) => Ok(()),
+        Ok(false) => rebuild_search(guard, &path, &uuid, epoch),
+        Err(error) => {
+            if is_damaged(&error) {
+                // It holds nothing that the next commit cannot build anew.
+                guard
+                    .storage
+                    .unlink("effects.search-unlink", &layout::search_db())?;
+            }
+            Err(MutationError::Registry(error))
+        }
+    }
+}
+
+/// Builds the index anew from the converted pages: it missed commits, or was lost.
+fn rebuild_search(
+    guard: &MutationGuard,
+    path: &Path,
+    uuid: &str,
+    epoch: i64,
+) -> Result<(), MutationError> {
+    let span = tracing::info_span!("rebuild_search");
+    let _entered = span.enter();
+    let rows = guard.registry.documents("ORDER BY ordinal", [])?;
+    let root = guard.storage.root();
+    let sections_of = |row: &DocumentRow| {
+        let page = row
+            .source_path
+            .as_ref()
+            .and_then(|page| root.read(page, PAGE_BYTES_MAX).ok().flatten());
+        let text = page
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default();
+        compile::analyse(&text, None, &[], row.doc_name.as_str()).sections
+    };
+    search_index::rebuild(path, uuid, epoch, &rows, sections_of).map_err(MutationError::Registry)
+}
+
+fn is_damaged(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+    )
+}
+
+fn is_wanted(guard: &MutationGuard) -> Result<bool, MutationError> {
+    Ok(match guard.openkb_export {
+        OpenKbExport::Always => true,
+        OpenKbExport::Never => false,
+        OpenKbExport::Auto => {
+            guard.registry.meta_integer("openkb")? == 1
+                || guard.registry.count()? <= EXPORT_DOCUMENTS_MAX
+        }
+    })
+}

@@ -1,0 +1,395 @@
+//! Plans a group: binds names, compiles, and declares every path that will be touched. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::MutationError;
+use super::guard::MutationGuard;
+use super::overlay::Overlay;
+use super::registry::Row;
+use super::touched::{Content, TouchedPaths};
+use crate::compile::{self, NamedDocument};
+use crate::effects::Effect;
+use crate::kb::registry::DocumentRow;
+use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
+use crate::prepare::{PreparedDocument, ReadyFile, resolve_placeholders};
+
+/// Digits of the source key's hash that a name can get, in turn, until it is free.
+const SUFFIX_DIGITS: [usize; 4] = [8, 16, 32, 64];
+
+/// What the plan says of one document of the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// Its bytes are registered under this name.
+    Duplicate(DocName),
+    /// It is the plan's n-th row.
+    Row(usize),
+}
+
+/// Everything that one mutation will do.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) operation: &'static str,
+    /// The registry's epoch that the plan was made from.
+    pub(super) epoch: i64,
+    /// One slot for each document of the group, in order.
+    pub(super) slots: Vec<Slot>,
+    /// Documents to be registered, in order, and what they were prepared as.
+    pub(super) rows: Vec<Row>,
+    pub(super) documents: Vec<&'a PreparedDocument>,
+    pub(super) touched: TouchedPaths,
+    /// Directories to be made, parents first.
+    pub(super) made_dirs: Vec<KbPath>,
+    pub(super) effects: Vec<Effect>,
+}
+
+/// Plans the group against the KB as the guard holds it.
+///
+/// # Errors
+/// If the KB cannot be read, or something that is no file lies where one has to be written.
+pub(super) fn plan<'a>(
+    guard: &MutationGuard,
+    group: &'a [PreparedDocument],
+) -> Result<Plan<'a>, MutationError> {
+    guard.storage.point("plan.before")?;
+    let mut overlay = Overlay::new(guard);
+    let mut touched = TouchedPaths::default();
+    let (mut slots, mut documents, mut effects) = (Vec::new(), Vec::new(), Vec::new());
+    for document in group {
+        if let Some(name) = registered_as(guard, &overlay, &document.original.hash)? {
+            slots.push(Slot::Duplicate(name));
+            continue;
+        }
+        let index = documents.len();
+        let bound = bind(guard, &overlay, document)?;
+        let row = row_of(document, &bound);
+        let files = declare_files(guard, &mut touched, index, document, &row)?;
+        retire_old_files(guard, &mut touched, bound.previous.as_ref(), &files, index)?;
+        let named = named(document, &row);
+        let changes = compile::compile(&overlay, &named)?;
+        let updated = bound.previous.is_some();
+        let named_file = row.name.clone();
+        overlay.push_row(Row { files, ..row });
+        for page in changes.pages {
+            overlay.put_page(page.path, page.text);
+        }
+        effects.push(log_line(&named_file, &bound.name, updated));
+        documents.push(document);
+        slots.push(Slot::Row(index));
+    }
+    declare_pages(guard, &mut overlay, &mut touched)?;
+    let rows = overlay.into_rows();
+    let made_dirs = missing_dirs(guard, &touched)?;
+    if !rows.is_empty() {
+        effects.push(Effect::Search {
+            documents: rows.iter().map(|row| row.doc_name.clone()).collect(),
+        });
+        effects.push(Effect::ExportHashes);
+    }
+    let epoch = guard.registry.meta_integer("epoch")?;
+    guard.storage.point("plan.after")?;
+    Ok(Plan {
+        operation: "add",
+        epoch,
+        slots,
+        rows,
+        documents,
+        touched,
+        made_dirs,
+        effects,
+    })
+}
+
+/// A document's name, and the registered document it replaces.
+struct Bound {
+    name: DocName,
+    previous: Option<DocumentRow>,
+    extension: String,
+}
+
+fn registered_as(
+    guard: &MutationGuard,
+    overlay: &Overlay<'_>,
+    hash: &ContentHash,
+) -> Result<Option<DocName>, KbError> {
+    if let Some(row) = overlay.rows().iter().find(|row| row.hash == *hash) {
+        return Ok(Some(row.doc_name.clone()));
+    }
+    let found = guard.registry.document_by("hash", hash.as_bytes())?;
+    // A document of the plan that replaces this row takes its bytes away.
+    let found = found.filter(|row| {
+        !overlay
+            .rows()
+            .iter()
+            .any(|over| over.ordinal == Some(row.ordinal))
+    });
+    Ok(found.map(|row| row.doc_name))
+}
+
+/// Binds the final name: the one this source had before, else one made from the file's stem, with
+/// digits of the source key's hash when another document, or a file of unknown origin, has it.
+fn bind(
+    guard: &MutationGuard,
+    overlay: &Overlay<'_>,
+    document: &PreparedDocument,
+) -> Result<Bound, MutationError> {
+    guard.storage.point("names.bind")?;
+    let extension = document.extension.to_ascii_lowercase();
+    let by = |column, value: &str| guard.registry.document_by(column, &value);
+    let mut previous = by("source_key", document.key.as_str())?;
+    if previous.is_none() {
+        previous = by("raw_path", document.key.as_str())?;
+    }
+    if previous.is_none() {
+        previous = by(
+            "source_key",
+            identity::legacy_key(&document.file_name).as_str(),
+        )?;
+    }
+    if let Some(previous) = previous {
+        return Ok(Bound {
+            name: previous.doc_name.clone(),
+            previous: Some(previous),
+            extension,
+        });
+    }
+    let wanted = names::from_stem(identity::stem(&document.file_name));
+    let candidates = std::iter::once(wanted.clone())
+        .chain(SUFFIX_DIGITS.map(|digits| names::with_suffix(&wanted, &document.key, digits)));
+    for name in candidates {
+        if is_free(guard, overlay, &name, &extension)? {
+            return Ok(Bound {
+                name,
+                previous: None,
+                extension,
+            });
+        }
+    }
+    Err(MutationError::NoFreeName(wanted.to_string()))
+}
+
+fn is_free(
+    guard: &MutationGuard,
+    overlay: &Overlay<'_>,
+    name: &DocName,
+    extension: &str,
+) -> Result<bool, MutationError> {
+    let fold = names::fold(name.as_str());
+    if overlay
+        .rows()
+        .iter()
+        .any(|row| names::fold(row.doc_name.as_str()) == fold)
+        || guard.registry.owns_name(&fold)?
+    {
+        return Ok(false);
+    }
+    // Files that nobody registered are somebody's all the same: they are not overwritten.
+    let paths = [
+        layout::raw_file(name, extension),
+        layout::source_page(name),
+        layout::source_pages_json(name),
+        layout::images_dir(name),
+        layout::summary_page(name),
+    ];
+    for path in &paths {
+        if guard.storage.exists(path)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
+    let is_long = document.pages_json.is_some();
+    let kind = if is_long {
+        "long_pdf".to_owned()
+    } else {
+        document.extension.clone()
+    };
+    let terms = document.analysis.terms.iter();
+    Row {
+        ordinal: bound.previous.as_ref().map(|row| row.ordinal),
+        doc_name: bound.name.clone(),
+        hash: document.original.hash,
+        source_key: document.key.as_str().to_owned(),
+        name: SafeLine::with_max(&document.file_name, 255),
+        kind,
+        raw_path: layout::raw_file(&bound.name, &bound.extension),
+        source_path: layout::source_page(&bound.name),
+        media_type: document.media_type.clone(),
+        title: document.analysis.title.clone(),
+        description: document.analysis.description.clone(),
+        doc_type: if is_long { "pageindex" } else { "short" },
+        pages: document.page_count,
+        size: document.original.size,
+        plugin: format!("{} {}", document.plugin.name, document.plugin.version),
+        provenance: provenance(document),
+        terms: terms
+            .map(|term| (term.kind, term.slug.clone(), term.label.clone()))
+            .collect(),
+        files: Vec::new(),
+    }
+}
+
+/// What made this document: kept in the registry, compared by later verification.
+fn provenance(document: &PreparedDocument) -> String {
+    serde_json::json!({
+        "plugin": document.plugin,
+        "denied": document.report.denied,
+        "input": document.original.hash,
+        "main": document.main.hash,
+        "images": document.images.iter().map(|image| image.file.hash).collect::<Vec<_>>(),
+    })
+    .to_string()
+}
+
+/// Declares the original, the converted page and its images; returns them with their digests.
+fn declare_files(
+    guard: &MutationGuard,
+    touched: &mut TouchedPaths,
+    index: usize,
+    document: &PreparedDocument,
+    row: &Row,
+) -> Result<Vec<(KbPath, ContentHash)>, MutationError> {
+    let staged = |dir: std::path::PathBuf, file: &ReadyFile| Content::Staged {
+        path: dir.join(&file.name),
+        size: file.size,
+        hash: file.hash,
+    };
+    let ready = || document.staging.ready();
+    let mut files = vec![(
+        row.raw_path.clone(),
+        staged(document.staging.input(), &document.original),
+    )];
+    let main = if document.images.is_empty() {
+        staged(ready(), &document.main)
+    } else {
+        let path = ready().join(&document.main.name);
+        let text = std::fs::read(&path).map_err(|e| crate::kb::PathError::new("read", &path, e))?;
+        let prefix = format!("images/{}/", row.doc_name);
+        Content::Rendered(resolve_placeholders(&text, &document.images, &prefix))
+    };
+    files.push((row.source_path.clone(), main));
+    if let Some(pages) = &document.pages_json {
+        files.push((
+            layout::source_pages_json(&row.doc_name),
+            staged(ready(), pages),
+        ));
+    }
+    let images_dir = layout::images_dir(&row.doc_name);
+    for image in &document.images {
+        let path = images_dir
+            .join(&image.published_name)
+            .map_err(KbError::from)?;
+        files.push((path, staged(ready(), &image.file)));
+    }
+    let mut digests = Vec::with_capacity(files.len());
+    for (path, content) in files {
+        let (_, hash) = content
+            .digest()
+            .expect("BUG: a document's files have content");
+        let planned = guard.storage.version(&path)?;
+        touched.declare(guard, path.clone(), planned, content, true, Some(index));
+        digests.push((path, hash));
+    }
+    Ok(digests)
+}
+
+/// Declares the removal of files that the earlier version of a document had and this one has not.
+fn retire_old_files(
+    guard: &MutationGuard,
+    touched: &mut TouchedPaths,
+    previous: Option<&DocumentRow>,
+    files: &[(KbPath, ContentHash)],
+    index: usize,
+) -> Result<(), MutationError> {
+    let Some(previous) = previous else {
+        return Ok(());
+    };
+    let mut old = guard.registry.files_of(previous.ordinal)?;
+    old.extend(previous.raw_path.clone());
+    old.retain(|path| {
+        let official =
+            path.starts_with(&layout::raw_dir()) || path.starts_with(&layout::wiki_dir());
+        official
+            && !files.iter().any(|(new, _)| new == path)
+            && *path != layout::summary_page(&previous.doc_name)
+    });
+    for path in old {
+        if !touched.contains(&path) {
+            let planned = guard.storage.version(&path)?;
+            touched.declare(guard, path, planned, Content::Absent, true, Some(index));
+        }
+    }
+    Ok(())
+}
+
+fn named<'a>(document: &'a PreparedDocument, row: &'a Row) -> NamedDocument<'a> {
+    NamedDocument {
+        name: &row.doc_name,
+        doc_type: row.doc_type,
+        file_name: &row.name,
+        page_count: row.pages,
+        metadata: &document.metadata,
+        analysis: &document.analysis,
+    }
+}
+
+/// Declares the pages that compile decided on. A document's own summary page is replaced as a whole
+/// and counts as its file; every other page was edited line by line.
+fn declare_pages(
+    guard: &MutationGuard,
+    overlay: &mut Overlay<'_>,
+    touched: &mut TouchedPaths,
+) -> Result<(), MutationError> {
+    let pages: BTreeMap<KbPath, Option<String>> = overlay.take_pages();
+    for (path, text) in pages {
+        let own = overlay
+            .rows()
+            .iter()
+            .position(|row| layout::summary_page(&row.doc_name) == path);
+        let content = match text {
+            Some(text) => Content::Rendered(text.into_bytes()),
+            None => Content::Absent,
+        };
+        let digest = content.digest();
+        let whole = own.is_some() || digest.is_none();
+        let planned = overlay.version_read(&path)?;
+        touched.declare(guard, path.clone(), planned, content, whole, own);
+        if let (Some(own), Some((_, hash))) = (own, digest) {
+            overlay.rows_mut()[own].files.push((path, hash));
+        }
+    }
+    Ok(())
+}
+
+fn log_line(file_name: &SafeLine, name: &DocName, updated: bool) -> Effect {
+    let update = if updated { " (update)" } else { "" };
+    let text = SafeLine::new(&format!("{file_name} → summaries/{name}{update}"));
+    Effect::LogLine {
+        operation: "ingest",
+        text,
+    }
+}
+
+/// The directories that declared files need and that are not there, parents first.
+fn missing_dirs(
+    guard: &MutationGuard,
+    touched: &TouchedPaths,
+) -> Result<Vec<KbPath>, MutationError> {
+    let mut missing = BTreeSet::new();
+    for touch in touched
+        .iter()
+        .filter(|touch| touch.content != Content::Absent)
+    {
+        let mut dir = touch.path.as_kb_path().parent();
+        while let Some(here) = dir {
+            if missing.contains(&here) || guard.storage.exists(&here)? {
+                break;
+            }
+            dir = here.parent();
+            missing.insert(here);
+        }
+    }
+    // A parent sorts before what lies in it.
+    Ok(missing.into_iter().collect())
+}

@@ -1,0 +1,518 @@
+//! Writing the registry. One SQLite transaction is the commit point of a mutation.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::MutationError;
+use super::journal::random_hex;
+use super::storage::Storage;
+use crate::kb::registry::{DocumentRow, Reader, SCHEMA, SCHEMA_VERSION, harden};
+use crate::kb::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb};
+use crate::prepare::TermKind;
+
+/// The registry, open for writing. Reads go through [`Reader`].
+#[derive(Debug)]
+pub(super) struct Registry {
+    reader: Reader,
+}
+
+impl Deref for Registry {
+    type Target = Reader;
+
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+/// Everything a document's row says.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    /// The row that is replaced by this one.
+    pub(super) ordinal: Option<i64>,
+    pub(super) doc_name: DocName,
+    pub(super) hash: ContentHash,
+    pub(super) source_key: String,
+    pub(super) name: SafeLine,
+    pub(super) kind: String,
+    pub(super) raw_path: KbPath,
+    pub(super) source_path: KbPath,
+    pub(super) media_type: String,
+    pub(super) title: SafeLine,
+    pub(super) description: SafeLine,
+    pub(super) doc_type: &'static str,
+    pub(super) pages: Option<u32>,
+    pub(super) size: u64,
+    pub(super) plugin: String,
+    pub(super) provenance: String,
+    pub(super) terms: Vec<(TermKind, String, SafeLine)>,
+    /// Official files of this document.
+    pub(super) files: Vec<(KbPath, ContentHash)>,
+}
+
+/// Everything a commit writes.
+#[derive(Debug)]
+pub(super) struct Transaction<'a> {
+    pub(super) id: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) epoch: i64,
+    pub(super) time: &'a str,
+    pub(super) rows: &'a [Row],
+    /// Shared pages written.
+    pub(super) shared: &'a [(KbPath, ContentHash)],
+    /// Official files removed.
+    pub(super) removed: &'a [KbPath],
+    /// Digests of `hashes.json` that are ours: the file found, and the one this commit exports.
+    pub(super) exports: Option<(String, String)>,
+}
+
+impl Registry {
+    /// Opens the registry for writing; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// If there is one that cannot be used.
+    pub(super) fn open(root: &KbRoot) -> Result<Option<Self>, KbError> {
+        if root.open_file(&layout::registry_db())?.is_none() {
+            return Ok(None);
+        }
+        let registry = Self::connect(root, OpenFlags::empty())?;
+        Ok(registry.check()?.then_some(registry))
+    }
+
+    /// Makes the registry, and imports what OpenKB registered. A crash leaves a database without
+    /// tables, which counts as none.
+    ///
+    /// # Errors
+    /// If it cannot be written or `hashes.json` cannot be understood.
+    pub(super) fn create(storage: &Storage, time: &str) -> Result<Self, MutationError> {
+        let root = storage.root();
+        let imported = openkb::read(root)?;
+        for dir in [layout::own_dir(), layout::journal_dir()] {
+            storage.make_dir("registry.mkdir", &dir)?;
+        }
+        let registry = Self::connect(root, OpenFlags::SQLITE_OPEN_CREATE)?;
+        let uuid = random_hex(16)?;
+        let found = openkb_digest(root)?;
+        let sql = |e| MutationError::Registry(e);
+        registry.batch("BEGIN IMMEDIATE")?;
+        registry.batch(SCHEMA)?;
+        let meta = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
+        let connection = &registry.reader.connection;
+        connection
+            .execute(meta, params!["schema", SCHEMA_VERSION])
+            .map_err(sql)?;
+        connection.execute(meta, params!["epoch", 0]).map_err(sql)?;
+        connection
+            .execute(meta, params!["revision", 0])
+            .map_err(sql)?;
+        connection
+            .execute(meta, params!["uuid", uuid])
+            .map_err(sql)?;
+        connection
+            .execute(meta, params!["openkb", i64::from(imported.is_some())])
+            .map_err(sql)?;
+        connection
+            .execute(meta, params!["hashes_found", found])
+            .map_err(sql)?;
+        connection
+            .execute(meta, params!["hashes_written", found])
+            .map_err(sql)?;
+        for row in imported.unwrap_or_default() {
+            registry.import(&row, time)?;
+        }
+        registry.batch("COMMIT")?;
+        // The directory entry of the database must be there when the first commit is.
+        storage.sync(
+            "registry.create-sync",
+            &[],
+            &[layout::own_dir(), layout::state_dir()],
+        )?;
+        Ok(registry)
+    }
+
+    /// The registry's own id: a journal names it, so that another registry cannot judge it.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn uuid(&self) -> Result<String, KbError> {
+        self.meta_text("uuid")?
+            .ok_or_else(|| self.invalid("it has no uuid"))
+    }
+
+    /// The number of registered documents.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn count(&self) -> Result<i64, KbError> {
+        self.reader
+            .connection
+            .query_row("SELECT count(*) FROM documents", [], |row| row.get(0))
+            .map_err(|e| self.failed(e))
+    }
+
+    /// Whether a document's folded name is `fold`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn owns_name(&self, fold: &str) -> Result<bool, KbError> {
+        let count: i64 = self
+            .reader
+            .connection
+            .query_row(
+                "SELECT count(*) FROM documents WHERE name_fold = ?1",
+                [fold],
+                |row| row.get(0),
+            )
+            .map_err(|e| self.failed(e))?;
+        Ok(count > 0)
+    }
+
+    /// One document by a column.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn document_by(
+        &self,
+        column: &'static str,
+        value: &dyn rusqlite::ToSql,
+    ) -> Result<Option<DocumentRow>, KbError> {
+        let rows = self.documents(&format!("WHERE {column} = ?1 LIMIT 1"), [value])?;
+        Ok(rows.into_iter().next())
+    }
+
+    /// The documents with a term: ordinal, name, title, description, in order of registration.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn documents_with(
+        &self,
+        kind: TermKind,
+        slug: &str,
+    ) -> Result<Vec<DocumentRow>, KbError> {
+        self.documents(
+            "WHERE ordinal IN (SELECT ordinal FROM terms WHERE kind = ?1 AND slug = ?2) ORDER BY ordinal",
+            params![kind_name(kind), slug],
+        )
+    }
+
+    /// The terms of a document.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn terms_of(
+        &self,
+        ordinal: i64,
+    ) -> Result<Vec<(TermKind, String, SafeLine)>, KbError> {
+        let sql = "SELECT kind, slug, label FROM terms WHERE ordinal = ?1 ORDER BY kind, slug";
+        let mut statement = self
+            .reader
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map([ordinal], |row| {
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get(1)?,
+                    row.get::<_, String>(2)?,
+                ))
+            })
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| {
+            let (kind, slug, label): (String, String, String) = row.map_err(|e| self.failed(e))?;
+            let kind = if kind == kind_name(TermKind::Entity) {
+                TermKind::Entity
+            } else {
+                TermKind::Concept
+            };
+            Ok((kind, slug, SafeLine::new(&label)))
+        })
+        .collect()
+    }
+
+    /// The official files of a document.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a path in it is none.
+    pub(super) fn files_of(&self, ordinal: i64) -> Result<Vec<KbPath>, KbError> {
+        let sql = "SELECT path FROM pages WHERE ordinal = ?1 ORDER BY path";
+        let mut statement = self
+            .reader
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map([ordinal], |row| row.get::<_, String>(0))
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| Ok(KbPath::new(&row.map_err(|e| self.failed(e))?)?))
+            .collect()
+    }
+
+    /// The entries of `hashes.json` in OpenKB's order.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn export_entries(&self) -> Result<Vec<(ContentHash, openkb::Entry)>, KbError> {
+        let sql = "SELECT hash, name, doc_name, type, source_key, raw_path, source_path, doc_id, origin \
+                   FROM documents ORDER BY revision";
+        let mut statement = self
+            .reader
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement.query_map([], |row| {
+            let entry = openkb::Entry {
+                name: row.get(1)?,
+                doc_name: row.get(2)?,
+                kind: row.get(3)?,
+                path: row.get(4)?,
+                raw_path: row.get(5)?,
+                source_path: row.get(6)?,
+                doc_id: row.get(7)?,
+                origin: row.get(8)?,
+            };
+            Ok((ContentHash::from_bytes(row.get(0)?), entry))
+        });
+        rows.and_then(Iterator::collect).map_err(|e| self.failed(e))
+    }
+
+    /// Opens the commit's transaction and writes all of it but the end.
+    ///
+    /// # Errors
+    /// If a row cannot be written, or another owner moved the epoch: nothing is committed then.
+    pub(super) fn begin(&self, work: &Transaction<'_>) -> Result<(), MutationError> {
+        self.batch("BEGIN IMMEDIATE")?;
+        let moved = self.execute(
+            "UPDATE meta SET value = value + 1 WHERE key = 'epoch' AND value = ?1",
+            params![work.epoch],
+        )?;
+        if moved != 1 {
+            return Err(MutationError::Fenced {
+                expected: work.epoch,
+                found: self.meta_integer("epoch")?,
+            });
+        }
+        for path in work.removed {
+            self.execute("DELETE FROM pages WHERE path = ?1", params![path.as_str()])?;
+        }
+        for row in work.rows {
+            self.write_row(row, work)?;
+        }
+        for (path, hash) in work.shared {
+            self.write_page(path, None, hash)?;
+        }
+        if let Some((found, written)) = &work.exports {
+            let sql = "UPDATE meta SET value = ?2 WHERE key = ?1";
+            self.execute(sql, params!["hashes_found", found])?;
+            self.execute(sql, params!["hashes_written", written])?;
+        }
+        self.execute(
+            "INSERT INTO mutations (id, kind, epoch, documents, committed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![work.id, work.kind, work.epoch + 1, work.rows.len() as i64, work.time],
+        )?;
+        Ok(())
+    }
+
+    /// The commit point.
+    ///
+    /// # Errors
+    /// An error is neither success nor failure: the handle must not be used again.
+    pub(super) fn commit(&self) -> Result<(), rusqlite::Error> {
+        self.reader.connection.execute_batch("COMMIT")
+    }
+
+    /// Gives up the transaction that [`Self::begin`] opened.
+    pub(super) fn abandon(&self) {
+        if !self.reader.connection.is_autocommit()
+            && let Err(error) = self.reader.connection.execute_batch("ROLLBACK")
+        {
+            tracing::warn!(%error, "the registry's transaction could not be rolled back");
+        }
+    }
+
+    /// Folds the write-ahead log into the database.
+    ///
+    /// # Errors
+    /// If that fails; a reader in the way is no error.
+    pub(super) fn checkpoint(&self) -> Result<(), MutationError> {
+        self.reader
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(MutationError::Registry)
+    }
+
+    fn connect(root: &KbRoot, extra: OpenFlags) -> Result<Self, KbError> {
+        let path = root.join(&layout::registry_db());
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_NOFOLLOW
+            | extra;
+        let open = || {
+            let connection = Connection::open_with_flags(&path, flags)?;
+            harden(&connection)?;
+            connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+            // FULL: the commit point must be on the medium when COMMIT returns.
+            connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|source| KbError::Registry {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            reader: Reader::of(connection, &path),
+        })
+    }
+
+    fn write_row(&self, row: &Row, work: &Transaction<'_>) -> Result<(), MutationError> {
+        self.execute(
+            "UPDATE meta SET value = value + 1 WHERE key = 'revision'",
+            [],
+        )?;
+        let added_at = match row.ordinal {
+            Some(ordinal) => self
+                .query_added_at(ordinal)?
+                .unwrap_or_else(|| work.time.to_owned()),
+            None => work.time.to_owned(),
+        };
+        self.execute(
+            "INSERT INTO documents (ordinal, revision, doc_name, name_fold, hash, source_key, name, type, raw_path, \
+             source_path, media_type, title, description, doc_type, pages, size, added_at, updated_at, plugin, \
+             provenance, mutation) VALUES (?1, (SELECT value FROM meta WHERE key = 'revision'), ?2, ?3, ?4, ?5, ?6, \
+             ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+             ON CONFLICT (ordinal) DO UPDATE SET revision = excluded.revision, doc_name = excluded.doc_name, \
+             name_fold = excluded.name_fold, hash = excluded.hash, source_key = excluded.source_key, \
+             name = excluded.name, type = excluded.type, raw_path = excluded.raw_path, \
+             source_path = excluded.source_path, media_type = excluded.media_type, title = excluded.title, \
+             description = excluded.description, doc_type = excluded.doc_type, pages = excluded.pages, \
+             size = excluded.size, updated_at = excluded.updated_at, plugin = excluded.plugin, \
+             provenance = excluded.provenance, mutation = excluded.mutation, doc_id = NULL, origin = NULL",
+            params![
+                row.ordinal,
+                row.doc_name.as_str(),
+                names::fold(row.doc_name.as_str()),
+                row.hash.as_bytes(),
+                row.source_key,
+                row.name.as_str(),
+                row.kind,
+                row.raw_path.as_str(),
+                row.source_path.as_str(),
+                row.media_type,
+                row.title.as_str(),
+                row.description.as_str(),
+                row.doc_type,
+                row.pages,
+                i64::try_from(row.size).unwrap_or(i64::MAX),
+                added_at,
+                work.time,
+                row.plugin,
+                row.provenance,
+                work.id,
+            ],
+        )?;
+        let ordinal = row
+            .ordinal
+            .unwrap_or_else(|| self.reader.connection.last_insert_rowid());
+        self.execute("DELETE FROM terms WHERE ordinal = ?1", params![ordinal])?;
+        for (kind, slug, label) in &row.terms {
+            self.execute(
+                "INSERT OR REPLACE INTO terms (kind, slug, ordinal, label) VALUES (?1, ?2, ?3, ?4)",
+                params![kind_name(*kind), slug, ordinal, label.as_str()],
+            )?;
+        }
+        for (path, hash) in &row.files {
+            self.write_page(path, Some(ordinal), hash)?;
+        }
+        Ok(())
+    }
+
+    fn write_page(
+        &self,
+        path: &KbPath,
+        ordinal: Option<i64>,
+        hash: &ContentHash,
+    ) -> Result<(), MutationError> {
+        // A summary page that another document's commit edited stays its own document's.
+        self.execute(
+            "INSERT INTO pages (path, ordinal, sha256) VALUES (?1, ?2, ?3) ON CONFLICT (path) DO UPDATE \
+             SET ordinal = coalesce(excluded.ordinal, ordinal), sha256 = excluded.sha256",
+            params![path.as_str(), ordinal, hash.as_bytes()],
+        )
+        .map(drop)
+    }
+
+    fn query_added_at(&self, ordinal: i64) -> Result<Option<String>, MutationError> {
+        self.reader
+            .connection
+            .query_row(
+                "SELECT added_at FROM documents WHERE ordinal = ?1",
+                [ordinal],
+                |row| row.get(0),
+            )
+            .map_err(MutationError::Registry)
+    }
+
+    fn import(&self, row: &DocumentRow, time: &str) -> Result<(), MutationError> {
+        self.execute(
+            "UPDATE meta SET value = value + 1 WHERE key = 'revision'",
+            [],
+        )?;
+        self.execute(
+            "INSERT INTO documents (ordinal, revision, doc_name, name_fold, hash, source_key, name, type, raw_path, \
+             source_path, title, description, doc_type, added_at) VALUES (?1, (SELECT value FROM meta WHERE key = \
+             'revision'), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            params![
+                row.ordinal,
+                row.doc_name.as_str(),
+                names::fold(row.doc_name.as_str()),
+                row.hash.as_bytes(),
+                row.source_key.as_str(),
+                row.name,
+                row.kind,
+                row.raw_path.as_ref().map(KbPath::as_str),
+                row.source_path.as_ref().map(KbPath::as_str),
+                row.title,
+                row.description,
+                if matches!(row.kind.as_str(), "long_pdf" | "pageindex_cloud") { "pageindex" } else { "short" },
+                time,
+            ],
+        )
+        .map(drop)
+    }
+
+    fn batch(&self, sql: &str) -> Result<(), MutationError> {
+        self.reader
+            .connection
+            .execute_batch(sql)
+            .map_err(MutationError::Registry)
+    }
+
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, MutationError> {
+        let mut statement = self
+            .reader
+            .connection
+            .prepare_cached(sql)
+            .map_err(MutationError::Registry)?;
+        statement.execute(params).map_err(MutationError::Registry)
+    }
+}
+
+/// SHA-256 of `hashes.json` as it is now; empty if there is none.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn openkb_digest(root: &Arc<KbRoot>) -> Result<String, KbError> {
+    let bytes = root.read(&layout::hashes_json(), openkb::HASHES_BYTES_MAX)?;
+    Ok(bytes
+        .map(|bytes| ContentHash::of(&bytes).to_hex())
+        .unwrap_or_default())
+}
+
+/// How a kind of term is written in the registry.
+pub(super) fn kind_name(kind: TermKind) -> &'static str {
+    match kind {
+        TermKind::Concept => "concept",
+        TermKind::Entity => "entity",
+    }
+}

@@ -1,0 +1,526 @@
+//! The one seam through which the KB is changed: every system call that writes, renames, links,
+//! unlinks or syncs beneath the KB's root is made here, at a named fault point.
+//!
+//! Paths are resolved beneath the root handle without following links.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the seam the other rooms are kept from"
+)]
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+
+use super::fault;
+use crate::kb::{ContentHash, KbPath, KbRoot, PathError, beneath};
+
+/// From this many files and directories on, one `syncfs` replaces their single syncs: each of those
+/// forces a journal commit of its own on ext4 and XFS, so a handful costs more than one for all.
+const SYNC_EACH_MAX: usize = 3;
+
+/// Where bytes come from that are compared or copied: read in steps of this size.
+const COPY_BUFFER_BYTES: usize = 256 << 10;
+
+type Result<T> = std::result::Result<T, PathError>;
+
+/// What identifies a version of a file without reading it. The change time is left out: a hard link
+/// for a pre-image moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Version {
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    modified: (i64, i64),
+    pub(super) mode: u32,
+}
+
+/// The seam.
+#[derive(Debug)]
+pub(super) struct Storage {
+    root: Arc<KbRoot>,
+    umask: u32,
+}
+
+impl Storage {
+    pub(super) fn new(root: Arc<KbRoot>) -> Self {
+        Self {
+            root,
+            umask: umask(),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Arc<KbRoot> {
+        &self.root
+    }
+
+    /// The mode a new official file gets.
+    pub(super) fn new_file_mode(&self) -> u32 {
+        0o666 & !self.umask
+    }
+
+    /// The version of a regular file; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// If something else than a regular file is there, or a link is on the way.
+    pub(super) fn version(&self, path: &KbPath) -> Result<Option<Version>> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok(None);
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            let error = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "something else than a regular file is in the way",
+            );
+            return Err(self.error("replace", path, error));
+        }
+        Ok(Some(Version {
+            inode: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: (stat.st_mtime, stat.st_mtime_nsec.try_into().unwrap_or(0)),
+            mode: stat.st_mode & 0o7777,
+        }))
+    }
+
+    /// Whether anything is at `path`, a link included.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(super) fn exists(&self, path: &KbPath) -> Result<bool> {
+        self.stat(path).map(|stat| stat.is_some())
+    }
+
+    /// Size and SHA-256 of a regular file; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn digest(&self, path: &KbPath) -> Result<Option<(u64, ContentHash)>> {
+        if self.version(path)?.is_none() {
+            return Ok(None);
+        }
+        let mut file = self.open_read(path)?;
+        let (mut hasher, mut size) = (Sha256::new(), 0);
+        let mut buffer = vec![0; COPY_BUFFER_BYTES];
+        loop {
+            let read = file
+                .read(&mut buffer)
+                .map_err(|e| self.error("read", path, e))?;
+            if read == 0 {
+                return Ok(Some((
+                    size,
+                    ContentHash::from_bytes(hasher.finalize().into()),
+                )));
+            }
+            hasher.update(&buffer[..read]);
+            size += read as u64;
+        }
+    }
+
+    /// Makes a directory with the mode of a new one; true if it was not there.
+    ///
+    /// # Errors
+    /// If it cannot be made, or something else is there.
+    pub(super) fn make_dir(&self, point: &str, path: &KbPath) -> Result<bool> {
+        let parent = self.parent("create", path)?;
+        let made = self.at(point, || {
+            match rustix::fs::mkdirat(&parent, path.file_name(), Mode::from_raw_mode(0o777)) {
+                Ok(()) => Ok(true),
+                Err(Errno::EXIST) => Ok(false),
+                Err(errno) => Err(errno.into()),
+            }
+        });
+        let made = made.map_err(|e| self.error("create", path, e))?;
+        if !made {
+            beneath::open(
+                &self.root,
+                path,
+                OFlags::RDONLY | OFlags::DIRECTORY,
+                Mode::empty(),
+            )
+            .map_err(|e| self.error("open", path, e))?;
+        }
+        Ok(made)
+    }
+
+    /// Writes a new file; it must not exist. Not synced.
+    ///
+    /// # Errors
+    /// If it exists or cannot be written.
+    pub(super) fn write_new(
+        &self,
+        point: &str,
+        path: &KbPath,
+        bytes: &[u8],
+        mode: u32,
+    ) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
+        self.at(point, || {
+            let fd = beneath::open(&self.root, path, flags, Mode::from_raw_mode(mode))?;
+            let mut file = File::from(fd);
+            file.write_all(bytes)?;
+            // The umask was applied to the mode of the call: a mode taken over is set as it was.
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+            Ok(())
+        })
+        .map_err(|e| self.error("write", path, e))
+    }
+
+    /// Copies one file of the KB to a new name. Not synced.
+    ///
+    /// # Errors
+    /// If one cannot be read or the other exists or cannot be written.
+    pub(super) fn copy_new(
+        &self,
+        point: &str,
+        from: &KbPath,
+        to: &KbPath,
+        mode: u32,
+    ) -> Result<()> {
+        let mut source = self.open_read(from)?;
+        self.write_new(point, to, &[], mode)?;
+        let flags = OFlags::WRONLY | OFlags::APPEND;
+        self.at("copy.data", || {
+            let mut target = File::from(beneath::open(&self.root, to, flags, Mode::empty())?);
+            io::copy(&mut source, &mut target).map(drop)
+        })
+        .map_err(|e| self.error("write", to, e))
+    }
+
+    /// Appends to a file, made if missing. Not synced.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn append(&self, point: &str, path: &KbPath, bytes: &[u8]) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
+        self.at(point, || {
+            let fd = beneath::open(
+                &self.root,
+                path,
+                flags,
+                Mode::from_raw_mode(self.new_file_mode()),
+            )?;
+            File::from(fd).write_all(bytes)
+        })
+        .map_err(|e| self.error("write", path, e))
+    }
+
+    /// Hard-links `from` to the new name `to`.
+    ///
+    /// # Errors
+    /// If it cannot: the caller copies on EXDEV, EPERM, EACCES and EMLINK.
+    pub(super) fn link(&self, point: &str, from: &KbPath, to: &KbPath) -> Result<()> {
+        let (source, target) = (self.parent("link", from)?, self.parent("link", to)?);
+        self.at(point, || {
+            Ok(rustix::fs::linkat(
+                &source,
+                from.file_name(),
+                &target,
+                to.file_name(),
+                AtFlags::empty(),
+            )?)
+        })
+        .map_err(|e| self.error("link", to, e))
+    }
+
+    /// Renames within the KB, replacing what is at `to`.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn rename(&self, point: &str, from: &KbPath, to: &KbPath) -> Result<()> {
+        let (source, target) = (self.parent("rename", from)?, self.parent("rename", to)?);
+        self.at(point, || {
+            Ok(rustix::fs::renameat(
+                &source,
+                from.file_name(),
+                &target,
+                to.file_name(),
+            )?)
+        })
+        .map_err(|e| self.error("rename", to, e))
+    }
+
+    /// Moves a staged file, given by its host path, to `to`, replacing what is there. Where staging
+    /// lies on another file system the bytes are copied to `temporary`, synced and renamed.
+    ///
+    /// # Errors
+    /// If it cannot; the staged file is still there.
+    pub(super) fn rename_in(
+        &self,
+        point: &str,
+        staged: &Path,
+        to: &KbPath,
+        temporary: &KbPath,
+    ) -> Result<()> {
+        let target = self.parent("rename", to)?;
+        let renamed = self.at(point, || {
+            Ok(rustix::fs::renameat(
+                rustix::fs::CWD,
+                staged,
+                &target,
+                to.file_name(),
+            )?)
+        });
+        match renamed {
+            Err(error) if error.raw_os_error() == Some(Errno::XDEV.raw_os_error()) => {}
+            other => return other.map_err(|e| self.error("rename", to, e)),
+        }
+        let mut source = File::open(staged).map_err(|e| PathError::new("read", staged, e))?;
+        let mode = source
+            .metadata()
+            .map_err(|e| PathError::new("read", staged, e))?;
+        let mode = std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o7777;
+        self.write_new("publish.copy", temporary, &[], mode)?;
+        self.at("publish.copy-data", || {
+            let flags = OFlags::WRONLY | OFlags::APPEND;
+            let mut file = File::from(beneath::open(&self.root, temporary, flags, Mode::empty())?);
+            io::copy(&mut source, &mut file)?;
+            file.sync_all()
+        })
+        .map_err(|e| self.error("write", temporary, e))?;
+        self.rename(point, temporary, to)
+    }
+
+    /// Moves a published file back to where it was staged. Across file systems the staged file was
+    /// never moved away: then the published copy is removed.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn rename_back(&self, point: &str, from: &KbPath, staged: &Path) -> Result<()> {
+        if staged.symlink_metadata().is_ok() {
+            return self.unlink(point, from).map(drop);
+        }
+        let source = self.parent("rename", from)?;
+        self.at(point, || {
+            Ok(rustix::fs::renameat(
+                &source,
+                from.file_name(),
+                rustix::fs::CWD,
+                staged,
+            )?)
+        })
+        .map_err(|e| self.error("rename", from, e))
+    }
+
+    /// Gives a staged file the mode it will have when published.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn set_staged_mode(&self, staged: &Path, mode: u32) -> Result<()> {
+        self.at("publish.mode", || {
+            Ok(rustix::fs::chmod(staged, Mode::from_raw_mode(mode))?)
+        })
+        .map_err(|e| PathError::new("set the mode of", staged, e))
+    }
+
+    /// Removes a file; false if there was none.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn unlink(&self, point: &str, path: &KbPath) -> Result<bool> {
+        self.remove(point, path, AtFlags::empty())
+    }
+
+    /// Removes an empty directory; false if there was none. One that is not empty stays, and that is
+    /// no error: somebody put something into it.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn remove_dir(&self, point: &str, path: &KbPath) -> Result<bool> {
+        match self.remove(point, path, AtFlags::REMOVEDIR) {
+            Err(error) if error.source.raw_os_error() == Some(Errno::NOTEMPTY.raw_os_error()) => {
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Removes a directory of our own state with everything in it, links not followed.
+    ///
+    /// # Errors
+    /// If something could not be removed.
+    pub(super) fn remove_tree(&self, point: &str, path: &KbPath) -> Result<()> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok(());
+        };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return self.unlink(point, path).map(drop);
+        }
+        let names = self
+            .root
+            .list_dir(path)
+            .map_err(|e| self.error("list", path, io::Error::other(e.to_string())))?;
+        for name in names {
+            let child = path
+                .join(&name)
+                .map_err(|e| self.error("remove", path, io::Error::other(e)))?;
+            self.remove_tree(point, &child)?;
+        }
+        self.remove(point, path, AtFlags::REMOVEDIR).map(drop)
+    }
+
+    /// Makes files and directories durable: each by itself, or all with one `syncfs`.
+    ///
+    /// # Errors
+    /// If a sync fails. That is fatal to the mutation and never retried: the kernel may have dropped
+    /// the dirty pages and would report success the second time.
+    pub(super) fn sync(&self, point: &str, files: &[KbPath], dirs: &[KbPath]) -> Result<()> {
+        if files.len() + dirs.len() > SYNC_EACH_MAX && self.sync_file_system(point)? {
+            return Ok(());
+        }
+        let with = |path: &KbPath, flags: OFlags| {
+            self.at(point, || {
+                let fd = beneath::open(&self.root, path, flags, Mode::empty())?;
+                Ok(rustix::fs::fsync(fd)?)
+            })
+            .map_err(|e| self.error("sync", path, e))
+        };
+        files
+            .iter()
+            .try_for_each(|path| with(path, OFlags::RDONLY))?;
+        dirs.iter()
+            .try_for_each(|path| with(path, OFlags::RDONLY | OFlags::DIRECTORY))
+    }
+
+    /// Makes everything that was written so far durable.
+    ///
+    /// # Errors
+    /// If the sync fails.
+    pub(super) fn sync_everything(&self, point: &str) -> Result<()> {
+        if !self.sync_file_system(point)? {
+            self.sync(point, &[], &crate::kb::layout::skeleton())?;
+        }
+        Ok(())
+    }
+
+    /// One `syncfs` of the KB's file system; false where there is none.
+    fn sync_file_system(&self, point: &str) -> Result<bool> {
+        #[cfg(target_os = "linux")]
+        {
+            self.at(point, || Ok(rustix::fs::syncfs(self.root.as_fd())?))
+                .map_err(|e| PathError::new("sync", self.root.path(), e))?;
+            Ok(true)
+        }
+        #[cfg(not(target_os = "linux"))]
+        Ok(false)
+    }
+
+    /// Opens a lock file, made if missing, never unlinked.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or a link is in the way.
+    pub(super) fn open_lock(&self, path: &KbPath) -> Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+        beneath::open(&self.root, path, flags, Mode::from_raw_mode(0o666))
+            .map(File::from)
+            .map_err(|e| self.error("open", path, e))
+    }
+
+    /// Replaces a small advisory file. Not synced, not journaled.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn write_advisory(&self, path: &KbPath, bytes: &[u8]) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
+        self.at("holder.write", || {
+            let mut file = File::from(beneath::open(
+                &self.root,
+                path,
+                flags,
+                Mode::from_raw_mode(0o644),
+            )?);
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(bytes)
+        })
+        .map_err(|e| self.error("write", path, e))
+    }
+
+    /// Passes a fault point that is no storage operation of its own.
+    ///
+    /// # Errors
+    /// The injected one.
+    pub(super) fn point(&self, name: &str) -> Result<()> {
+        fault::point(name).map_err(|e| PathError::new("pass", name, e))
+    }
+
+    fn at<T>(&self, point: &str, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        fault::point(point)?;
+        operation()
+    }
+
+    fn open_read(&self, path: &KbPath) -> Result<File> {
+        beneath::open(
+            &self.root,
+            path,
+            OFlags::RDONLY | OFlags::NONBLOCK,
+            Mode::empty(),
+        )
+        .map(File::from)
+        .map_err(|e| self.error("read", path, e))
+    }
+
+    fn stat(&self, path: &KbPath) -> Result<Option<Stat>> {
+        let parent = match self.parent("look at", path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        match rustix::fs::statat(&parent, path.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.error("look at", path, errno.into())),
+        }
+    }
+
+    fn remove(&self, point: &str, path: &KbPath, flags: AtFlags) -> Result<bool> {
+        let parent = match self.parent("remove", path) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
+            other => other?,
+        };
+        self.at(point, || {
+            match rustix::fs::unlinkat(&parent, path.file_name(), flags) {
+                Ok(()) => Ok(true),
+                Err(Errno::NOENT) => Ok(false),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+        .map_err(|e| self.error("remove", path, e))
+    }
+
+    /// The handle of the directory that holds `path`.
+    fn parent(&self, action: &'static str, path: &KbPath) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let opened = match path.parent() {
+            Some(parent) => beneath::open(&self.root, &parent, flags, Mode::empty()),
+            None => rustix::io::fcntl_dupfd_cloexec(self.root.as_fd(), 0).map_err(Into::into),
+        };
+        opened.map_err(|e| self.error(action, path, e))
+    }
+
+    fn error(&self, action: &'static str, path: &KbPath, error: io::Error) -> PathError {
+        PathError::new(action, self.root.join(path), error)
+    }
+}
+
+/// Makes a directory that is to become a KB, or its state directory, with all parents.
+///
+/// # Errors
+/// If it cannot be made.
+pub(super) fn make_root(dir: &Path) -> Result<()> {
+    fault::point("init.root")
+        .and_then(|()| std::fs::create_dir_all(dir))
+        .map_err(|e| PathError::new("create", dir, e))
+}
+
+/// The process's umask, without setting it: setting it, even for a moment, changes what other
+/// threads create.
+fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    line.and_then(|octal| u32::from_str_radix(octal.trim(), 8).ok())
+        .unwrap_or(0o022)
+}

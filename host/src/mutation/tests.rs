@@ -1,0 +1,436 @@
+//! The mutation core on a real KB, with documents prepared by hand.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tests write what a user or a crash would"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::coordinator::{self, End};
+use super::{LockWait, Owner, OwnerOptions, guard, init, journal, plan};
+use crate::commit::{SerialOwner as _, Verdict};
+use crate::kb::clock::Clock;
+use crate::kb::config::{Config, OpenKbExport};
+use crate::kb::registry::Catalogue;
+use crate::kb::{ContentHash, KbRoot, PluginDigest, Seq, SourceKey, layout};
+use crate::plugin::PluginIdentity;
+use crate::prepare::{PreparedDocument, ReadyFile, StagingRoot};
+
+struct Bench {
+    _dir: tempfile::TempDir,
+    root: Arc<KbRoot>,
+    staging: StagingRoot,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        init(dir.path(), "en").unwrap();
+        let root = Arc::new(KbRoot::open(dir.path()).unwrap());
+        let staging = StagingRoot::open(&root.join(&layout::prepare_dir())).unwrap();
+        Self {
+            _dir: dir,
+            root,
+            staging,
+        }
+    }
+
+    fn path(&self, relative: &str) -> std::path::PathBuf {
+        self.root.path().join(relative)
+    }
+
+    fn text(&self, relative: &str) -> String {
+        fs::read_to_string(self.path(relative))
+            .unwrap_or_else(|error| panic!("{relative}: {error}"))
+    }
+
+    fn owner(&self) -> Owner {
+        let options = OwnerOptions {
+            wait: LockWait(Duration::from_secs(2)),
+            clock: Clock::from_source_date_epoch(Some("1750000000")),
+            config: Config::default(),
+            command: "add",
+        };
+        Owner::new(Arc::clone(&self.root), options)
+    }
+
+    fn acquire(&self) -> Result<guard::MutationGuard, super::AcquireError> {
+        let clock = Clock::from_source_date_epoch(Some("1750000000"));
+        guard::acquire(
+            &self.root,
+            Duration::from_millis(50),
+            "add",
+            &clock,
+            OpenKbExport::Auto,
+        )
+    }
+
+    /// A Markdown document as prepare hands it over.
+    fn document(&self, seq: u64, path: &str, text: &str) -> PreparedDocument {
+        let staging = self.staging.create().unwrap();
+        let write = |dir: &Path, name: &str| {
+            fs::create_dir_all(dir).unwrap();
+            fs::write(dir.join(name), text).unwrap();
+            ReadyFile {
+                name: name.to_owned(),
+                size: text.len() as u64,
+                hash: ContentHash::of(text.as_bytes()),
+            }
+        };
+        let original = write(&staging.input(), "input.md");
+        let main = write(&staging.ready(), "main.md");
+        let file_name = path.rsplit('/').next().unwrap().to_owned();
+        let stem = crate::kb::identity::stem(&file_name).to_owned();
+        PreparedDocument {
+            seq: Seq(seq),
+            staging,
+            original,
+            display: path.to_owned(),
+            key: SourceKey::new(path.to_owned()),
+            file_name,
+            extension: "md".to_owned(),
+            media_type: "text/markdown".to_owned(),
+            plugin: PluginIdentity {
+                name: "markdown".to_owned(),
+                version: "0.1.0".to_owned(),
+                digest: PluginDigest(ContentHash::of(b"")),
+                world: "test".to_owned(),
+            },
+            report: Default::default(),
+            main,
+            images: Vec::new(),
+            pages_json: None,
+            tree_json: None,
+            page_count: None,
+            outline: Vec::new(),
+            metadata: Vec::new(),
+            warnings: Vec::new(),
+            analysis: crate::compile::analyse(text, None, &[], &stem),
+        }
+    }
+
+    /// Commits documents one group each; panics if one is not committed.
+    fn commit(&self, documents: Vec<PreparedDocument>) -> Vec<String> {
+        let mut owner = self.owner();
+        let outcome = owner.commit(documents);
+        assert!(outcome.stop.is_none(), "{outcome:?}");
+        owner.finish().unwrap();
+        outcome
+            .verdicts
+            .into_iter()
+            .map(|verdict| match verdict {
+                Verdict::Committed(receipt) => receipt.name.to_string(),
+                Verdict::Duplicate(name) => format!("= {name}"),
+                Verdict::Failed(error) => format!("! {error}"),
+            })
+            .collect()
+    }
+}
+
+#[test]
+fn a_document_is_committed_with_its_pages() {
+    let bench = Bench::new();
+    let names = bench.commit(vec![bench.document(
+        0,
+        "/in/a.md",
+        "# Alpha\n\nThe first letter of them all.\n",
+    )]);
+    assert_eq!(names, ["a"]);
+    assert_eq!(
+        bench.text("raw/a.md"),
+        "# Alpha\n\nThe first letter of them all.\n"
+    );
+    assert_eq!(bench.text("wiki/sources/a.md"), bench.text("raw/a.md"));
+    assert!(bench.text("wiki/summaries/a.md").contains("# Alpha"));
+    assert!(bench.text("wiki/index.md").contains("[[summaries/a]]"));
+    assert!(
+        bench
+            .text("wiki/log.md")
+            .contains("ingest | a.md → summaries/a")
+    );
+    assert!(
+        bench
+            .text(".openkb/hashes.json")
+            .contains("\"doc_name\": \"a\"")
+    );
+    let left = fs::read_dir(bench.path(".openkb/kbhost/journal"))
+        .unwrap()
+        .count();
+    assert_eq!(left, 0, "the journal is retired");
+}
+
+#[test]
+fn duplicates_collisions_and_updates_in_one_group() {
+    let bench = Bench::new();
+    let names = bench.commit(vec![
+        bench.document(0, "/x/a.md", "one\n"),
+        bench.document(1, "/y/a.md", "two\n"),
+        bench.document(2, "/z/b.md", "one\n"),
+        bench.document(3, "/z/A.md", "three\n"),
+    ]);
+    let suffixed = |key: &str| format!("-{}", &ContentHash::of(key.as_bytes()).to_hex()[..8]);
+    assert_eq!(names[0], "a");
+    assert_eq!(names[1], format!("a{}", suffixed("/y/a.md")));
+    assert_eq!(names[2], "= a");
+    assert_eq!(
+        names[3],
+        format!("A{}", suffixed("/z/A.md")),
+        "names that differ in case only collide"
+    );
+
+    let again = bench.commit(vec![
+        bench.document(0, "/x/a.md", "one, edited\n"),
+        bench.document(1, "/z/b.md", "one\n"),
+    ]);
+    assert_eq!(
+        again,
+        ["a", "b"],
+        "the update frees the old bytes for another source"
+    );
+    assert_eq!(bench.text("raw/a.md"), "one, edited\n");
+    let catalogue = Catalogue::open(&bench.root).unwrap();
+    let rows = catalogue.documents().unwrap();
+    assert_eq!(
+        rows.iter().map(|row| row.ordinal).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
+}
+
+#[test]
+fn files_of_unknown_origin_are_not_overwritten() {
+    let bench = Bench::new();
+    fs::write(bench.path("wiki/summaries/a.md"), "mine").unwrap();
+    let names = bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
+    assert_ne!(names[0], "a");
+    assert_eq!(bench.text("wiki/summaries/a.md"), "mine");
+}
+
+#[test]
+fn a_hand_edited_page_is_set_aside_when_its_document_is_updated() {
+    let bench = Bench::new();
+    bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
+    fs::write(bench.path("wiki/summaries/a.md"), "my own words\n").unwrap();
+    let mut owner = bench.owner();
+    let outcome = owner.commit(vec![bench.document(0, "/x/a.md", "two\n")]);
+    let [Verdict::Committed(receipt)] = outcome.verdicts.as_slice() else {
+        panic!("{outcome:?}")
+    };
+    let warning = receipt
+        .warnings
+        .first()
+        .expect("the user is told")
+        .to_string();
+    let kept = warning.rsplit('`').nth(1).unwrap();
+    assert_eq!(bench.text(kept), "my own words\n", "{warning}");
+}
+
+#[test]
+fn a_second_guard_on_the_same_thread_is_an_error_at_once() {
+    let bench = Bench::new();
+    let guard = bench.acquire().unwrap();
+    assert!(matches!(bench.acquire(), Err(super::AcquireError::Nested)));
+    drop(guard);
+    drop(bench.acquire().unwrap());
+}
+
+#[test]
+fn a_held_lock_is_busy_and_names_its_holder() {
+    let bench = Bench::new();
+    drop(bench.acquire().unwrap());
+    let file = fs::File::options()
+        .write(true)
+        .open(bench.path(".openkb/ingest.lock"))
+        .unwrap();
+    fs2::FileExt::lock_exclusive(&file).unwrap();
+    let error = bench.acquire().unwrap_err();
+    assert!(error.to_string().contains("`kbhost add`"), "{error}");
+}
+
+/// Goal: what a mutation changed is undone exactly, whichever way it ends before its commit point.
+/// Method: fence it (another owner moves the epoch) is final; a directory in the way of one page
+/// rolls the others back.
+#[test]
+fn a_failure_before_the_commit_point_leaves_everything_as_it_was() {
+    let bench = Bench::new();
+    bench.commit(vec![bench.document(
+        0,
+        "/x/a.md",
+        "# A\n\nABC (Alpha Beta Club) ABC.\n",
+    )]);
+    let before = (
+        bench.text("wiki/index.md"),
+        bench.text("wiki/log.md"),
+        bench.text("wiki/summaries/a.md"),
+    );
+    fs::create_dir(bench.path("wiki/concepts/abc.md")).unwrap();
+    let mut owner = bench.owner();
+    let outcome = owner.commit(vec![
+        bench.document(0, "/x/b.md", "# B\n\nABC (Alpha Beta Club) ABC.\n"),
+        bench.document(1, "/x/c.md", "# C\n\nNothing shared.\n"),
+    ]);
+    assert!(outcome.stop.is_none(), "{outcome:?}");
+    assert!(
+        matches!(outcome.verdicts[0], Verdict::Failed(_)),
+        "{outcome:?}"
+    );
+    assert!(
+        matches!(outcome.verdicts[1], Verdict::Committed(_)),
+        "the second is in: {outcome:?}"
+    );
+    assert!(!bench.path("raw/b.md").exists());
+    assert_eq!(bench.text("wiki/summaries/a.md"), before.2);
+    assert!(bench.text("wiki/index.md").contains("[[summaries/c]]"));
+    assert!(!bench.text("wiki/index.md").contains("[[summaries/b]]"));
+}
+
+/// Goal: a committed registry and an uncommitted one lead to opposite recoveries of the same journal.
+/// Method: stop a mutation after `register` by forgetting it, drop its transaction, drain.
+#[test]
+fn recovery_follows_the_registry() {
+    let bench = Bench::new();
+    bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
+    let index = bench.text("wiki/index.md");
+    let id = "000000000009-deadbeef";
+    let dir = bench.path(".openkb/kbhost/journal").join(id);
+    fs::create_dir_all(dir.join("pre")).unwrap();
+    fs::copy(bench.path("wiki/index.md"), dir.join("pre/0")).unwrap();
+    fs::write(bench.path("wiki/index.md"), "half written").unwrap();
+    fs::write(bench.path("wiki/sources/new.md"), "new").unwrap();
+    let uuid = super::registry::Registry::open(&bench.root)
+        .unwrap()
+        .unwrap()
+        .uuid()
+        .unwrap();
+    let mut found = journal::Journal::new(id.to_owned(), uuid, "add", "now".to_owned());
+    let hash = |text: &str| ContentHash::of(text.as_bytes());
+    found.entries.push(journal::Entry {
+        path: layout::index_page(),
+        before: Some(journal::Before {
+            size: index.len() as u64,
+            sha256: hash(&index),
+            mode: 0o644,
+            image: "0".to_owned(),
+        }),
+        after: Some(journal::After {
+            size: 12,
+            sha256: hash("half written"),
+        }),
+    });
+    found.entries.push(journal::Entry {
+        path: crate::kb::KbPath::new("wiki/sources/new.md").unwrap(),
+        before: None,
+        after: Some(journal::After {
+            size: 3,
+            sha256: hash("not this"),
+        }),
+    });
+    fs::write(dir.join("journal.json"), found.to_bytes()).unwrap();
+    drop(bench.acquire().unwrap());
+    assert_eq!(bench.text("wiki/index.md"), index);
+    assert!(!bench.path("wiki/sources/new.md").exists());
+    let kept = format!(".openkb/kbhost/conflicts/{id}/wiki__sources__new.md");
+    assert_eq!(bench.text(&kept), "new", "an edit after the crash is kept");
+    assert!(!dir.exists());
+}
+
+#[test]
+fn journals_that_could_do_harm_are_refused_unread() {
+    let bench = Bench::new();
+    let uuid = super::registry::Registry::open(&bench.root)
+        .unwrap()
+        .unwrap()
+        .uuid()
+        .unwrap();
+    let check = |id: &str, text: &str| {
+        let dir = bench.path(".openkb/kbhost/journal").join(id);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("journal.json"), text).unwrap();
+        let error = bench.acquire().unwrap_err();
+        assert!(
+            matches!(error, super::AcquireError::NeedsAttention { .. }),
+            "{id}: {error}"
+        );
+        // A person looked at it and moved it away.
+        fs::remove_dir_all(&dir).ok();
+        fs::remove_dir_all(bench.path(".openkb/kbhost/quarantine")).ok();
+    };
+    let journal = |id: &str, registry: &str, path: &str| {
+        format!(
+            r#"{{"format":1,"id":"{id}","registry":"{registry}","operation":"add","started":"","entries":[{{"path":"{path}","before":null,"after":null}}],"made_dirs":[]}}"#
+        )
+    };
+    check("1-empty", "");
+    check("2-torn", &journal("2-torn", &uuid, "raw/a")[..40]);
+    check("3-absolute", &journal("3-absolute", &uuid, "/etc/passwd"));
+    check("4-up", &journal("4-up", &uuid, "wiki/../../x"));
+    check("5-state", &journal("5-state", &uuid, ".openkb/config.yaml"));
+    check("6-other", &journal("6-other", "another registry", "raw/a"));
+    check(
+        "7-newer",
+        &journal("7-newer", &uuid, "raw/a").replace("\"format\":1", "\"format\":2"),
+    );
+    drop(bench.acquire().unwrap());
+}
+
+#[test]
+fn a_fenced_owner_touches_nothing_more() {
+    let bench = Bench::new();
+    let guard = bench.acquire().unwrap();
+    let documents = [bench.document(0, "/x/a.md", "one\n")];
+    let planned = plan::plan(&guard, &documents).unwrap();
+    let other = rusqlite::Connection::open(bench.path(".openkb/kbhost/registry.db")).unwrap();
+    other
+        .execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", [])
+        .unwrap();
+    let End::Dead(error) = coordinator::run(guard, planned) else {
+        panic!("it must not go on")
+    };
+    assert!(
+        matches!(error, super::MutationError::Fenced { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_openkb_kb_is_imported_by_the_first_mutation() {
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.path(".openkb/kbhost")).unwrap();
+    let hash = ContentHash::of(b"old\n").to_hex();
+    let entry = format!(
+        "{{\n  \"{hash}\": {{\n    \"name\": \"Old One.md\",\n    \"doc_name\": \"Old-One\",\n    \"type\": \"md\",\n    \"path\": \"/x/Old One.md\",\n    \"raw_path\": \"raw/Old-One.md\",\n    \"source_path\": \"wiki/sources/Old-One.md\"\n  }}\n}}\n"
+    );
+    fs::write(bench.path(".openkb/hashes.json"), &entry).unwrap();
+    let catalogue = Catalogue::open(&bench.root).unwrap();
+    assert!(catalogue.is_openkb());
+    assert_eq!(
+        catalogue.documents().unwrap()[0].doc_name.as_str(),
+        "Old-One"
+    );
+    let names = bench.commit(vec![
+        bench.document(0, "/y/same.md", "old\n"),
+        bench.document(1, "/x/Old One.md", "old, edited\n"),
+        bench.document(2, "/z/Old One.md", "another\n"),
+    ]);
+    assert_eq!(names[..2], ["= Old-One", "Old-One"]);
+    assert!(names[2].starts_with("Old-One-"), "{names:?}");
+    let exported = bench.text(".openkb/hashes.json");
+    assert!(
+        exported.starts_with("{\n  \"") && exported.ends_with("}\n"),
+        "{exported}"
+    );
+    assert_eq!(exported.matches("\"doc_name\"").count(), 2);
+    fs::write(
+        bench.path(".openkb/hashes.json"),
+        entry.replace("Old One", "Other"),
+    )
+    .unwrap();
+    let error = bench.acquire().unwrap_err();
+    assert!(
+        matches!(error, super::AcquireError::NeedsAttention { .. }),
+        "{error}"
+    );
+}

@@ -1,0 +1,169 @@
+//! Puts the KB back to what a journal says it was before. Idempotent: a crash in the middle leaves
+//! a journal that undoes the rest.
+
+use super::MutationError;
+use super::journal::{Entry, Journal};
+use super::storage::Storage;
+use crate::kb::{ContentHash, KbPath, PathError, SafeLine, layout};
+
+/// Undoes a mutation. The journal directory is gone afterwards.
+///
+/// Returns a warning for each file that somebody edited after the mutation wrote it: their version
+/// is in `conflicts/`.
+///
+/// # Errors
+/// If a step fails; the journal is still there.
+pub(super) fn undo(storage: &Storage, journal: &Journal) -> Result<Vec<SafeLine>, MutationError> {
+    let mut warnings = Vec::new();
+    for (index, entry) in journal.entries.iter().enumerate() {
+        warnings.extend(restore(storage, &journal.id, index, entry)?);
+    }
+    let mut dirs: Vec<_> = journal
+        .entries
+        .iter()
+        .filter_map(|entry| entry.path.parent())
+        .collect();
+    for dir in journal.made_dirs.iter().rev() {
+        if storage.remove_dir("undo.rmdir", dir)? {
+            dirs.extend(dir.parent());
+        }
+    }
+    dirs.sort();
+    dirs.dedup();
+    dirs.retain(|dir| storage.exists(dir).unwrap_or(true));
+    storage.sync("undo.sync", &[], &dirs)?;
+    // Durably inactive before the pre-images go: a journal that came back without them could not be
+    // undone again.
+    if storage.unlink("undo.retire", &Journal::file(&journal.id))? {
+        storage.sync("undo.retire-sync", &[], &[Journal::dir(&journal.id)])?;
+    }
+    retire(storage, &journal.id)?;
+    Ok(warnings)
+}
+
+/// Removes the journal of a mutation that is committed or undone, first the file that makes it
+/// active. Not synced: one of a committed mutation that comes back after a power cut is found
+/// committed again.
+///
+/// # Errors
+/// If a step fails.
+pub(super) fn retire(storage: &Storage, id: &str) -> Result<(), PathError> {
+    storage.unlink("journal.unlink", &Journal::file(id))?;
+    storage.remove_tree("journal.remove", &Journal::dir(id))
+}
+
+fn restore(
+    storage: &Storage,
+    id: &str,
+    index: usize,
+    entry: &Entry,
+) -> Result<Option<SafeLine>, MutationError> {
+    let state = |size: u64, hash: ContentHash| (size, hash);
+    let before = entry
+        .before
+        .as_ref()
+        .map(|before| state(before.size, before.sha256));
+    let after = entry
+        .after
+        .as_ref()
+        .map(|after| state(after.size, after.sha256));
+    // Left by a crash between copying and renaming.
+    let temporary = temporary(&entry.path, id, index)?;
+    storage.unlink("undo.clear", &temporary)?;
+    let now = storage.digest(&entry.path)?;
+    if now == before {
+        return Ok(None);
+    }
+    let mut warning = None;
+    if now.is_some() && now != after {
+        let kept = set_aside(storage, id, &entry.path, &entry.path)?;
+        warning = Some(SafeLine::new(&format!(
+            "`{}` was edited during an unfinished change; that version is kept as `{kept}`",
+            entry.path
+        )));
+    }
+    match &entry.before {
+        None => {
+            storage.unlink("undo.unlink", &entry.path)?;
+        }
+        Some(before) => {
+            let image = Journal::image(id, &before.image).map_err(crate::kb::KbError::from)?;
+            link_or_copy(storage, "undo.link", &image, &temporary, before.mode)?;
+            storage.rename("undo.rename", &temporary, &entry.path)?;
+        }
+    }
+    Ok(warning)
+}
+
+/// Keeps the version at `path` in `conflicts/`, under the name of `official`; tells where.
+///
+/// # Errors
+/// If it cannot be kept.
+pub(super) fn set_aside(
+    storage: &Storage,
+    id: &str,
+    path: &KbPath,
+    official: &KbPath,
+) -> Result<KbPath, MutationError> {
+    let invalid = crate::kb::KbError::from;
+    storage.make_dir("conflict.mkdir", &layout::conflicts_dir())?;
+    let dir = layout::conflicts_dir().join(id).map_err(invalid)?;
+    storage.make_dir("conflict.mkdir", &dir)?;
+    // A long path would not fit a name: its digest keeps the end unique.
+    let flat = official.as_str().replace('/', "__");
+    let flat = if flat.len() <= 200 {
+        flat
+    } else {
+        let digits = &ContentHash::of(flat.as_bytes()).to_hex()[..16];
+        format!(
+            "{digits}-{}",
+            &flat[flat.ceil_char_boundary(flat.len() - 180)..]
+        )
+    };
+    let kept = dir.join(&flat).map_err(invalid)?;
+    if !storage.exists(&kept)? {
+        let mode = storage
+            .version(path)?
+            .map_or_else(|| storage.new_file_mode(), |version| version.mode);
+        storage.copy_new("conflict.copy", path, &kept, mode)?;
+        storage.sync(
+            "conflict.sync",
+            std::slice::from_ref(&kept),
+            &[dir, layout::conflicts_dir()],
+        )?;
+    }
+    Ok(kept)
+}
+
+/// Hard-links, or copies where the file system cannot link.
+///
+/// # Errors
+/// If neither works.
+pub(super) fn link_or_copy(
+    storage: &Storage,
+    point: &str,
+    from: &KbPath,
+    to: &KbPath,
+    mode: u32,
+) -> Result<(), PathError> {
+    use rustix::io::Errno;
+    match storage.link(point, from, to) {
+        Err(error) => match error.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::XDEV | Errno::PERM | Errno::ACCESS | Errno::MLINK | Errno::OPNOTSUPP) => {
+                storage.copy_new(point, from, to, mode)
+            }
+            _ => Err(error),
+        },
+        linked => linked,
+    }
+}
+
+/// A name beside `path` for bytes on their way to it.
+pub(super) fn temporary(path: &KbPath, id: &str, index: usize) -> Result<KbPath, MutationError> {
+    let parent = path
+        .parent()
+        .ok_or_else(|| MutationError::Undeclared(path.to_string()))?;
+    Ok(parent
+        .join(&format!(".kbhost-{id}-{index}.tmp"))
+        .map_err(crate::kb::KbError::from)?)
+}

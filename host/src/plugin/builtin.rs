@@ -1,0 +1,36 @@
+//! The converters that come with the program: built from source beforehand, embedded by the build
+//! script with what they say of themselves, so that choosing one compiles nothing.
+
+/// A component embedded in the program.
+#[derive(Debug)]
+pub(crate) struct Builtin {
+    /// Its name, as its `describe` says.
+    pub(crate) name: &'static str,
+    /// Its version, as its `describe` says.
+    pub(crate) version: &'static str,
+    /// SHA-256 of `wasm`, lower-case hexadecimal.
+    pub(crate) digest: &'static str,
+    /// Media types with their extensions, as its `describe` says.
+    pub(crate) accepts: &'static [(&'static str, &'static [&'static str])],
+    /// The component.
+    pub(crate) wasm: &'static [u8],
+}
+
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+impl Builtin {
+    /// The media type that it gives to files with `extension` (lower case).
+    pub(super) fn media_type_of(&self, extension: &str) -> Option<&'static str> {
+        self.accepts
+            .iter()
+            .find(|(_, extensions)| extensions.contains(&extension))
+            .map(|(media_type, _)| *media_type)
+    }
+
+    /// Whether it takes files of this media type.
+    pub(super) fn takes(&self, media_type: &str) -> bool {
+        self.accepts
+            .iter()
+            .any(|(accepted, _)| *accepted == media_type)
+    }
+}

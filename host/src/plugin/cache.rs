@@ -1,0 +1,326 @@
+//! The authenticated cache of compiled components: it decides how fast every command starts.
+//!
+//! A compiled component is machine code that runs with all rights of the process, so an entry is
+//! used only if a key that this user alone can read vouches for every byte of it and for the name
+//! it is kept under. The entry is read into memory whole and verified there; what is on disk
+//! afterwards does not matter. A cache that cannot be read or written is never an error.
+//!
+//! An entry: HMAC-SHA-256 (32 bytes) over entry name and code, then the code.
+
+use std::hash::{Hash, Hasher};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use super::set::CacheDir;
+use crate::kb::{PathError, PluginDigest};
+use crate::userdir::PrivateDir;
+
+/// To be raised when the layout of an entry changes.
+const FORMAT: &[u8] = b"kbhost compiled component 1";
+
+const DIRECTORY: &str = "compiled";
+const KEY_FILE: &str = "compiled.key";
+const KEY_BYTES: usize = 32;
+const TAG_BYTES: usize = 32;
+
+/// Size of an entry: some ten times the largest component.
+const ENTRY_BYTES_MAX: u64 = 1 << 30;
+
+/// Entries kept: each converter of the last few versions of this program.
+const ENTRIES_MAX: usize = 32;
+
+/// The cache of one user, opened.
+#[derive(Debug)]
+pub(super) struct CompileCache {
+    entries: PrivateDir,
+    key: [u8; KEY_BYTES],
+}
+
+impl CompileCache {
+    /// Opens the cache; without one, or with one that cannot be trusted, components are compiled
+    /// each time.
+    pub(super) fn open(dir: &CacheDir) -> Option<Self> {
+        let dir = dir.0.as_deref()?;
+        let open = || -> Result<Self, PathError> {
+            let key = key(&PrivateDir::open(dir)?)?;
+            let entries = PrivateDir::open(&dir.join(DIRECTORY))?;
+            Ok(Self { entries, key })
+        };
+        open()
+            .inspect_err(|error| warn("compiled plugins are not cached", error))
+            .ok()
+    }
+
+    /// The compiled component, if the cache has it and it is authentic.
+    pub(super) fn load(&self, engine: &Engine, digest: &PluginDigest) -> Option<Component> {
+        let name = entry_name(engine, digest);
+        let entry = match self.entries.read(&name, ENTRY_BYTES_MAX) {
+            Ok(entry) => entry?,
+            Err(error) => {
+                warn("a compiled plugin cannot be read", &error);
+                return None;
+            }
+        };
+        let Some(code) = self.verified(&name, &entry) else {
+            tracing::warn!(
+                entry = name,
+                "a compiled plugin is damaged or not ours: compiling again"
+            );
+            return None;
+        };
+        deserialize(engine, code)
+            .inspect_err(|error| {
+                tracing::warn!(
+                    entry = name,
+                    "a compiled plugin cannot be loaded: {error:#}"
+                );
+            })
+            .ok()
+    }
+
+    /// Keeps a compiled component.
+    pub(super) fn store(&self, engine: &Engine, digest: &PluginDigest, component: &Component) {
+        let code = match component.serialize() {
+            Ok(code) => code,
+            Err(error) => {
+                tracing::warn!("a compiled plugin cannot be kept: {error:#}");
+                return;
+            }
+        };
+        let name = entry_name(engine, digest);
+        let mut entry = Vec::with_capacity(TAG_BYTES + code.len());
+        entry.extend_from_slice(&self.mac(&name, &code).finalize().into_bytes());
+        entry.extend_from_slice(&code);
+        let kept = self.entries.write(&name, &entry);
+        if let Err(error) = kept.and_then(|()| self.entries.prune(ENTRIES_MAX)) {
+            warn("a compiled plugin cannot be kept", &error);
+        }
+    }
+
+    fn mac(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length will do");
+        mac.update(name.as_bytes());
+        mac.update(code);
+        mac
+    }
+
+    /// The code of an entry that this user's key vouches for.
+    fn verified<'a>(&self, name: &str, entry: &'a [u8]) -> Option<&'a [u8]> {
+        let (tag, code) = entry.split_at_checked(TAG_BYTES)?;
+        self.mac(name, code).verify_slice(tag).ok()?;
+        Some(code)
+    }
+}
+
+/// Loads machine code. Only for bytes that [`CompileCache::verified`] returned.
+#[expect(
+    unsafe_code,
+    reason = "the bytes are this program's own output: they were authenticated in memory with a \
+              key that only this user can read, for this very engine and component"
+)]
+fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what `Component::serialize` returned, unchanged: its HMAC was verified
+    // over the bytes in memory that are read here, under a key private to this user. wasmtime
+    // itself refuses code of another version or configuration of the engine.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// The user's key, made when it is first wanted. One that has the wrong length (a crash, a full
+/// disk) is replaced; every entry is then compiled again.
+fn key(dir: &PrivateDir) -> Result<[u8; KEY_BYTES], PathError> {
+    let read = || -> Result<Option<[u8; KEY_BYTES]>, PathError> {
+        let bytes = dir.read(KEY_FILE, KEY_BYTES as u64)?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
+    };
+    if let Ok(Some(key)) = read() {
+        return Ok(key);
+    }
+    let mut fresh = [0; KEY_BYTES];
+    random(&mut fresh).map_err(|error| PathError::new("draw a key for", dir.path(), error))?;
+    // Another process may be here too: whoever comes second takes the first one's key.
+    if dir.create(KEY_FILE, &fresh)? {
+        return Ok(fresh);
+    }
+    match read() {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) | Err(_) => dir.write(KEY_FILE, &fresh).map(|()| fresh),
+    }
+}
+
+fn random(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
+        bytes = &mut bytes[filled..];
+    }
+    Ok(())
+}
+
+/// The name of an entry: which component, compiled by what, kept how.
+fn entry_name(engine: &Engine, digest: &PluginDigest) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new());
+    hasher.write(FORMAT);
+    hasher.write(digest.0.as_bytes());
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    let name = hasher.0.finalize();
+    let hex: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{hex}.cwasm")
+}
+
+/// Feeds what an engine hashes into SHA-256.
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn write(&mut self, bytes: &[u8]) {
+        // Neighbours must not run together.
+        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        let digest: [u8; 32] = self.0.clone().finalize().into();
+        let (head, _) = digest.split_first_chunk().expect("32 bytes hold 8");
+        u64::from_le_bytes(*head)
+    }
+}
+
+fn warn(what: &str, error: &PathError) {
+    tracing::warn!("{what}: {error}: {}", error.source);
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "tampering in a temporary directory"
+    )]
+
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::kb::ContentHash;
+
+    const TEXT: &str = r#"(component (core module (func (export "f") (result i32) i32.const 7)))"#;
+
+    struct Rig {
+        _temporary: tempfile::TempDir,
+        dir: PathBuf,
+        engine: Engine,
+        digest: PluginDigest,
+    }
+
+    impl Rig {
+        /// A cache that holds one entry.
+        fn new() -> Self {
+            let temporary = tempfile::tempdir().unwrap();
+            let rig = Self {
+                dir: temporary.path().join("cache"),
+                _temporary: temporary,
+                engine: Engine::default(),
+                digest: PluginDigest(ContentHash::of(TEXT.as_bytes())),
+            };
+            let component = Component::new(&rig.engine, wat::parse_str(TEXT).unwrap()).unwrap();
+            rig.cache().store(&rig.engine, &rig.digest, &component);
+            assert!(rig.hit(), "the fixture itself");
+            rig
+        }
+
+        fn cache(&self) -> CompileCache {
+            CompileCache::open(&CacheDir(Some(self.dir.clone()))).unwrap()
+        }
+
+        fn hit(&self) -> bool {
+            self.cache().load(&self.engine, &self.digest).is_some()
+        }
+
+        fn entry(&self) -> PathBuf {
+            let mut entries = std::fs::read_dir(self.dir.join(DIRECTORY)).unwrap();
+            let entry = entries.next().unwrap().unwrap().path();
+            assert!(entries.next().is_none());
+            entry
+        }
+
+        fn tamper(&self, change: impl FnOnce(&mut Vec<u8>)) {
+            let mut bytes = std::fs::read(self.entry()).unwrap();
+            change(&mut bytes);
+            std::fs::write(self.entry(), bytes).unwrap();
+        }
+    }
+
+    #[test]
+    fn any_change_of_an_entry_is_noticed() {
+        let check = |what: &str, change: fn(&mut Vec<u8>)| {
+            let rig = Rig::new();
+            rig.tamper(change);
+            assert!(!rig.hit(), "{what}");
+        };
+        check("a bit of the tag", |entry| entry[0] ^= 1);
+        check("the first bit of the code", |entry| entry[TAG_BYTES] ^= 1);
+        check("the last bit of the code", |entry| {
+            *entry.last_mut().unwrap() ^= 128
+        });
+        check("cut", |entry| entry.truncate(entry.len() - 1));
+        check("longer", |entry| entry.push(0));
+        check("the tag alone", |entry| entry.truncate(TAG_BYTES));
+        check("shorter than a tag", |entry| entry.truncate(TAG_BYTES - 1));
+        check("empty", Vec::clear);
+    }
+
+    #[test]
+    fn an_entry_counts_only_under_its_own_name() {
+        let rig = Rig::new();
+        let other = PluginDigest(ContentHash::of(b"other"));
+        assert!(rig.cache().load(&rig.engine, &other).is_none());
+        let name = entry_name(&rig.engine, &other);
+        std::fs::copy(rig.entry(), rig.entry().with_file_name(name)).unwrap();
+        assert!(rig.cache().load(&rig.engine, &other).is_none(), "renamed");
+    }
+
+    #[test]
+    fn another_engine_has_other_entries() {
+        let rig = Rig::new();
+        let mut config = wasmtime::Config::new();
+        config.epoch_interruption(true);
+        let engine = Engine::new(&config).unwrap();
+        assert_ne!(
+            entry_name(&engine, &rig.digest),
+            entry_name(&rig.engine, &rig.digest)
+        );
+        assert!(rig.cache().load(&engine, &rig.digest).is_none());
+    }
+
+    #[test]
+    fn another_key_vouches_for_nothing() {
+        let rig = Rig::new();
+        let key = rig.dir.join(KEY_FILE);
+        assert_eq!(
+            std::fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let old = std::fs::read(&key).unwrap();
+        assert_ne!(old, [0; KEY_BYTES]);
+        for wrong in [&[7; KEY_BYTES][..], b"short", b""] {
+            std::fs::write(&key, wrong).unwrap();
+            assert!(!rig.hit(), "{wrong:?}");
+            assert_eq!(std::fs::read(&key).unwrap().len(), KEY_BYTES);
+        }
+        std::fs::write(&key, old).unwrap();
+        assert!(rig.hit());
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_used_is_no_error() {
+        let check = |dir: Option<&Path>| {
+            assert!(CompileCache::open(&CacheDir(dir.map(Path::to_owned))).is_none());
+        };
+        check(None);
+        check(Some(Path::new("/dev/null/cache")));
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(temporary.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        check(Some(temporary.path()));
+    }
+}

@@ -1,0 +1,132 @@
+//! One call into a component: a fresh store, the guest's two directories, the limits, and a verdict
+//! on how it ended.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use wasmtime::{Engine, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
+
+use super::bindings::{FileConverter, FileConverterPre};
+use super::memory::MemoryMeter;
+use super::state::JobState;
+use super::stdio;
+use super::watch::Watch;
+use super::{JobFailure, JobReport, Limits};
+
+/// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
+/// goes through files, which the standard library writes in smaller pieces.
+const HOSTCALL_BYTES_MAX: usize = 32 << 20;
+
+/// Component-model handles at one time; see also the table of the state.
+const COMPONENT_HANDLES_MAX: usize = 10_000;
+
+/// What a call is given.
+pub(super) struct Sandbox<'a> {
+    /// Host path of `/in`, if the call has one.
+    pub(super) input: Option<&'a Path>,
+    /// Host path of `/out`, if the call has one.
+    pub(super) output: Option<&'a Path>,
+    /// Seed of the guest's randomness.
+    pub(super) seed: &'a [u8; 32],
+    pub(super) limits: &'a Limits,
+    pub(super) cancel: &'a Arc<AtomicBool>,
+}
+
+impl Sandbox<'_> {
+    /// Makes an instance and calls `function` on it. What the guest returned is as untrusted as
+    /// before; that it returned at all means that it kept every limit.
+    pub(super) fn run<R>(
+        &self,
+        pre: &FileConverterPre<JobState>,
+        function: impl FnOnce(&FileConverter, &mut Store<JobState>) -> wasmtime::Result<R>,
+    ) -> (Result<R, JobFailure>, JobReport) {
+        let mut store = match self.store(pre.engine()) {
+            Ok(store) => store,
+            Err(failure) => return (Err(failure), JobReport::default()),
+        };
+        // The first tick comes when the guest already runs; a job that is over before it started
+        // shall not start.
+        let result = match store.data_mut().watch.tick() {
+            Ok(()) => pre
+                .instantiate(&mut store)
+                .and_then(|instance| function(&instance, &mut store))
+                .map_err(|error| self.failure(&error, store.data())),
+            Err(failure) => Err(failure),
+        };
+        let result = result.and_then(|value| store.data_mut().watch.finish().map(|()| value));
+        (result, report(store.into_data()))
+    }
+
+    fn store(&self, engine: &Engine) -> Result<Store<JobState>, JobFailure> {
+        let wasi = self
+            .wasi()
+            .map_err(|error| JobFailure::Host(format!("open the staging directory: {error:#}")))?;
+        let watch = Watch::start(self.limits, self.cancel.clone(), self.output);
+        let memory = MemoryMeter::new(self.limits.memory_bytes_max);
+        let state = JobState::new(wasi, self.seed, memory, watch, self.cancel.clone());
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| match context.data_mut().watch.tick() {
+            Ok(()) => Ok(UpdateDeadline::Continue(1)),
+            Err(failure) => Err(wasmtime::Error::new(failure)),
+        });
+        Ok(store)
+    }
+
+    /// The guest's file system; everything else of the context stays empty.
+    fn wasi(&self) -> wasmtime::Result<WasiCtx> {
+        let mut wasi = WasiCtx::builder();
+        // Before the directories, which copy the setting: file calls stay on this thread.
+        wasi.allow_blocking_current_thread(true);
+        if let Some(input) = self.input {
+            wasi.preopened_dir(input, "/in", FsPerms::ReadOnly)?;
+        }
+        if let Some(output) = self.output {
+            wasi.preopened_dir(output, "/out", FsPerms::ReadWrite)?;
+        }
+        Ok(wasi.build())
+    }
+
+    /// How a call ended that did not return.
+    fn failure(&self, error: &wasmtime::Error, state: &JobState) -> JobFailure {
+        if let Some(failure) = error.downcast_ref::<JobFailure>() {
+            return failure.clone();
+        }
+        // A guest that is refused memory usually aborts: the trap is the consequence.
+        if state.memory.refused() {
+            return JobFailure::Memory {
+                limit_bytes: self.limits.memory_bytes_max,
+            };
+        }
+        if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+            return JobFailure::Exit(*status);
+        }
+        let said = match error.downcast_ref::<Trap>() {
+            // How Rust, and C's abort, end after a message.
+            Some(Trap::UnreachableCodeReached) => state.stderr.last_line(),
+            _ => None,
+        };
+        JobFailure::Trap(said.unwrap_or_else(|| stdio::line(&error.root_cause().to_string())))
+    }
+}
+
+fn report(state: JobState) -> JobReport {
+    let mut log = state.log;
+    log.extend(state.stdout.lines());
+    log.extend(state.stderr.lines());
+    let denied = state
+        .denied
+        .into_iter()
+        .map(|(name, count)| (name.to_owned(), count));
+    JobReport {
+        cpu: state.watch.cpu(),
+        memory_bytes_peak: state.memory.peak(),
+        denied: denied.collect(),
+        log,
+    }
+}

@@ -1,0 +1,125 @@
+//! One job: what goes into a component and what comes back, in the host's own types.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::Limits;
+use crate::kb::ContentHash;
+
+/// One input file, already copied to `/in`.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The user's file name, for titles and messages. Untrusted.
+    pub original_name: String,
+    /// Its name beneath `/in`, chosen by the host: `input.pdf`.
+    pub guest_name: String,
+    /// The media type that chose the converter.
+    pub media_type: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of the copy; also the seed of the guest's randomness.
+    pub hash: ContentHash,
+}
+
+/// A reference of the input and the file beneath `/in` that it stands for.
+#[derive(Clone, Debug)]
+pub struct Asset {
+    /// As the guest reported it.
+    pub reference: String,
+    /// Absolute guest path: `/in/assets/0001.png`.
+    pub guest_path: String,
+}
+
+/// Everything one call needs. The directories are the whole world of the guest.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Host path of what the guest sees as `/in`.
+    pub input_dir: PathBuf,
+    /// Host path of what the guest sees as `/out`.
+    pub output_dir: PathBuf,
+    /// The input.
+    pub input: Input,
+    /// Resolved assets; empty for `assets`.
+    pub assets: Vec<Asset>,
+    /// Options for the guest, sorted by key.
+    pub options: Vec<(String, String)>,
+    /// What the job may use.
+    pub limits: Limits,
+    /// Set to end the job at the next tick.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// What a file in `/out` is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputRole {
+    /// The Markdown page.
+    Main,
+    /// Page texts, JSON.
+    Pages,
+    /// Section tree, JSON.
+    Tree,
+    /// A picture.
+    Image,
+    /// Another file of the document.
+    Attachment,
+    /// A further document.
+    Member,
+}
+
+/// A file the guest says it wrote. Every field is untrusted until the collector has seen it.
+#[derive(Clone, Debug)]
+pub struct OutputFile {
+    /// Relative to `/out`.
+    pub path: String,
+    /// What it is for.
+    pub role: OutputRole,
+    /// As the guest says.
+    pub media_type: String,
+    /// The page it came from.
+    pub page: Option<u32>,
+}
+
+/// A heading as the guest reported it. Untrusted.
+#[derive(Clone, Debug)]
+pub struct OutlineEntry {
+    /// 1 to 6, if the guest is honest.
+    pub level: u8,
+    /// Its text.
+    pub title: String,
+    /// Its page.
+    pub page: Option<u32>,
+}
+
+/// What `convert` returned: every field is untrusted, and bounded only by the guest's memory.
+#[derive(Clone, Debug)]
+pub struct Converted {
+    /// The files the guest declares.
+    pub files: Vec<OutputFile>,
+    /// The document's own title.
+    pub title: Option<String>,
+    /// Number of pages.
+    pub pages: Option<u32>,
+    /// Headings.
+    pub outline: Vec<OutlineEntry>,
+    /// Keys and values.
+    pub metadata: Vec<(String, String)>,
+    /// Sentences for the user.
+    pub warnings: Vec<String>,
+}
+
+/// What a call used and tried, whether it succeeded or not; goes into the provenance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct JobReport {
+    /// CPU time inside the call.
+    #[serde(skip)]
+    pub cpu: Duration,
+    /// Largest sum of the component's memories, bytes.
+    pub memory_bytes_peak: u64,
+    /// Attempts to use what the sandbox refuses, by interface, sorted: `("wasi:sockets", 3)`.
+    pub denied: Vec<(String, u64)>,
+    /// Captured standard error and log lines: sanitised single lines, capped.
+    #[serde(skip)]
+    pub log: Vec<String>,
+}

@@ -1,0 +1,33 @@
+//! The only room that names wasmtime: engine, worlds, limits, the WASI surface, the compile cache
+//! and the errors of a component. It handles bytes and staging directories, never a KB path, the
+//! registry or the lock.
+//!
+//! Invariant: a component sees one read-only `/in`, one private `/out`, and nothing else.
+
+mod answer;
+mod bindings;
+mod builtin;
+mod cache;
+mod call;
+mod check;
+mod clocks;
+mod engine;
+mod error;
+mod job;
+mod limits;
+mod memory;
+mod random;
+mod set;
+mod sockets;
+mod state;
+mod stdio;
+mod wasi;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::{ConvertError, JobError, JobFailure, PluginError};
+pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
+pub use limits::Limits;
+pub use set::{AcceptedType, CacheDir, Plugin, PluginIdentity, PluginSet};

@@ -1,0 +1,122 @@
+//! What a store holds while one call runs, and what the host does for a running job.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::bindings::{job, types};
+use super::clocks::VirtualClock;
+use super::memory::MemoryMeter;
+use super::random::SeededRandom;
+use super::stdio::{self, Capture};
+use super::watch::Watch;
+
+/// Handles on files, streams and pollables at one time. A converter has a few files open.
+const HANDLES_MAX: usize = 10_000;
+
+/// Lines that one call may add to the log.
+const LOG_LINES_MAX: usize = 200;
+
+/// Progress events that one call may cause.
+const PROGRESS_EVENTS_MAX: u32 = 200;
+
+/// The host's side of one call.
+pub(super) struct JobState {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) clock: VirtualClock,
+    pub(super) random: SeededRandom,
+    pub(super) insecure_random: SeededRandom,
+    pub(super) stdout: Capture,
+    pub(super) stderr: Capture,
+    pub(super) memory: MemoryMeter,
+    pub(super) watch: Watch,
+    pub(super) denied: BTreeMap<&'static str, u64>,
+    pub(super) log: Vec<String>,
+    pub(super) cancel: Arc<AtomicBool>,
+    progress_events: u32,
+}
+
+impl JobState {
+    /// The state of a call whose input has this digest.
+    pub(super) fn new(
+        wasi: WasiCtx,
+        digest: &[u8; 32],
+        memory: MemoryMeter,
+        watch: Watch,
+        cancel: Arc<AtomicBool>,
+    ) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(HANDLES_MAX);
+        Self {
+            wasi,
+            table,
+            clock: VirtualClock::default(),
+            random: SeededRandom::new("random", digest),
+            insecure_random: SeededRandom::new("insecure", digest),
+            stdout: Capture::default(),
+            stderr: Capture::default(),
+            memory,
+            watch,
+            denied: BTreeMap::new(),
+            log: Vec::new(),
+            cancel,
+            progress_events: 0,
+        }
+    }
+
+    /// Counts an attempt to use what the sandbox refuses.
+    pub(super) fn deny(&mut self, interface: &'static str) {
+        let count = self.denied.entry(interface).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+impl WasiView for JobState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl types::Host for JobState {}
+
+impl job::Host for JobState {
+    fn log(&mut self, level: job::Level, message: String) {
+        if self.log.len() >= LOG_LINES_MAX {
+            return;
+        }
+        let level = match level {
+            job::Level::Debug => "debug",
+            job::Level::Info => "info",
+            job::Level::Warn => "warn",
+            job::Level::Error => "error",
+        };
+        self.log.push(format!("{level}: {}", stdio::line(&message)));
+    }
+
+    fn progress(&mut self, done: u64, total: u64, note: String) {
+        if self.progress_events < PROGRESS_EVENTS_MAX {
+            self.progress_events += 1;
+            tracing::debug!(done, total, note = stdio::line(&note), "progress");
+        }
+    }
+
+    fn cancelled(&mut self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Nobody resumes a conversion yet, so nothing is kept, and the guest is told so.
+    fn checkpoint(&mut self, _state: Vec<u8>) -> bool {
+        false
+    }
+}

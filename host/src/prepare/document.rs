@@ -1,0 +1,174 @@
+//! What a preparation hands over: a converted document without a name.
+
+use crate::kb::{ContentHash, SafeLine, Seq, SourceKey};
+use crate::plugin::{JobReport, PluginIdentity};
+
+use super::StagingDir;
+
+/// A validated file in a staging directory's `ready/`, synced, never written again.
+#[derive(Clone, Debug)]
+pub struct ReadyFile {
+    /// Its path in `ready/` (of the original: in `in/`), chosen by the host: `main.md`,
+    /// `images/p3_img1.png`.
+    pub name: String,
+    /// Length in bytes.
+    pub size: u64,
+    /// Digest of its bytes.
+    pub hash: ContentHash,
+}
+
+/// An image of a document.
+#[derive(Clone, Debug)]
+pub struct ReadyImage {
+    /// The file.
+    pub file: ReadyFile,
+    /// The name the host gives it within the document's image directory: `p3_img1.png`. All images
+    /// lie in `ready/images/` under these names, and nothing else does.
+    pub published_name: String,
+    /// The path by which the main page refers to it: `kbhost-output:` and this string.
+    pub placeholder: String,
+}
+
+/// A heading of the document: validated.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Heading {
+    /// 1 to 6.
+    pub level: u8,
+    /// One safe line.
+    pub title: SafeLine,
+    /// Page from 1.
+    pub page: Option<u32>,
+}
+
+/// Whether a shared page is a concept or an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TermKind {
+    /// `wiki/concepts/`.
+    Concept,
+    /// `wiki/entities/`.
+    Entity,
+}
+
+/// A term that the document speaks of and that it may share with others.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct AnalysisTerm {
+    /// Concept or entity.
+    pub kind: TermKind,
+    /// The page's name: by the peer's slug rule, case-folded for comparison.
+    pub slug: String,
+    /// How the term is written.
+    pub label: SafeLine,
+    /// What it stands for, if the document says so (an acronym's long form).
+    pub gloss: Option<SafeLine>,
+}
+
+/// A part of the converted text under one heading, for the search index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// The heading; empty before the first one.
+    pub heading: String,
+    /// Plain text.
+    pub text: String,
+}
+
+/// What can be said of a document by looking at nothing but its converted text. Deterministic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Analysis {
+    /// The document's title: its own, else the first heading, else the stem of its file name.
+    pub title: SafeLine,
+    /// One sentence for index lines and front matter.
+    pub description: SafeLine,
+    /// The extractive summary: whole sentences of the document in their order, as plain paragraphs
+    /// that cannot be mistaken for Markdown structure.
+    pub summary: Vec<SafeLine>,
+    /// Terms, sorted by kind and slug, without duplicates, at most [`Analysis::TERMS_MAX`].
+    pub terms: Vec<AnalysisTerm>,
+    /// The text by sections.
+    pub sections: Vec<Section>,
+    /// Number of words.
+    pub words: u64,
+}
+
+impl Analysis {
+    /// A document names at most this many terms: it bounds the pages one commit can touch.
+    pub const TERMS_MAX: usize = 24;
+}
+
+/// A converted document, ready to be committed: no name, no KB path. Dropping it removes its
+/// staging directory.
+#[derive(Debug)]
+pub struct PreparedDocument {
+    /// Its place in the order.
+    pub seq: Seq,
+    /// Holds `in/` with the original and `ready/` with the outputs.
+    pub staging: StagingDir,
+    /// The original, as a file of the staging directory's `in/`.
+    pub original: ReadyFile,
+    /// How to name the input to the user.
+    pub display: String,
+    /// Identity of the input.
+    pub key: SourceKey,
+    /// The user's file name. Untrusted.
+    pub file_name: String,
+    /// Extension of the user's file name as typed, without dot, validated as ASCII alphanumeric;
+    /// empty if it has none of that form.
+    pub extension: String,
+    /// Media type that chose the converter.
+    pub media_type: String,
+    /// Who converted it.
+    pub plugin: PluginIdentity,
+    /// What the conversion used.
+    pub report: JobReport,
+    /// The Markdown page.
+    pub main: ReadyFile,
+    /// Images, in the order declared.
+    pub images: Vec<ReadyImage>,
+    /// Page texts of a long document.
+    pub pages_json: Option<ReadyFile>,
+    /// Section tree of a long document.
+    pub tree_json: Option<ReadyFile>,
+    /// Number of pages.
+    pub page_count: Option<u32>,
+    /// Headings.
+    pub outline: Vec<Heading>,
+    /// Metadata: keys of lower-case ASCII letters, digits, `_`, `-`; sorted, without duplicates.
+    pub metadata: Vec<(String, SafeLine)>,
+    /// What the user should know.
+    pub warnings: Vec<SafeLine>,
+    /// What compile works from.
+    pub analysis: Analysis,
+}
+
+impl PreparedDocument {
+    /// Removes the staging directory now and says whether that worked; dropping does the same and
+    /// stays silent.
+    ///
+    /// # Errors
+    /// If the directory could not be removed.
+    pub fn discard(self) -> Result<(), super::StagingError> {
+        self.staging.remove()
+    }
+
+    /// Bytes this document holds in staging.
+    #[must_use]
+    pub fn staged_bytes(&self) -> u64 {
+        let outputs = [
+            Some(&self.main),
+            self.pages_json.as_ref(),
+            self.tree_json.as_ref(),
+        ];
+        let outputs = outputs.into_iter().flatten().map(|file| file.size);
+        let images = self.images.iter().map(|image| image.file.size);
+        self.original.size + outputs.chain(images).sum::<u64>()
+    }
+}
+
+/// Why an input needs no commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// The registry had these bytes when the run began.
+    AlreadyRegistered(ContentHash),
+    /// An earlier input of this run has these bytes and was prepared.
+    SameAs(Seq, ContentHash),
+}

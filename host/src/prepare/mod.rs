@@ -1,0 +1,35 @@
+//! Prepares documents in parallel: copies an input to its own staging directory, runs its
+//! converter there, validates what came out. Everything here is disposable.
+//!
+//! May touch its own [`StagingDir`]s; must not see the KB's path, names, registry or lock.
+
+mod assets;
+mod beneath;
+mod collect;
+mod convert;
+mod document;
+mod error;
+mod export;
+mod fault;
+mod format;
+mod input;
+mod intake;
+mod placeholder;
+mod pool;
+mod staging;
+#[cfg(test)]
+mod testing;
+mod validate;
+mod window;
+
+pub use convert::prepare_one;
+pub use document::{
+    Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, Section, SkipReason,
+    TermKind,
+};
+pub use error::PrepareError;
+pub use export::export;
+pub use placeholder::resolve_placeholders;
+pub use pool::{Message, Options, Preparations, start};
+pub use staging::{StagingDir, StagingError, StagingRoot, sweep_dead};
+pub use window::Window;

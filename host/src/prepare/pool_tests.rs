@@ -1,0 +1,264 @@
+//! The pool with converters in native code: the sandbox has tests of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use super::super::testing;
+use super::*;
+use crate::enumerate::EnumerateError;
+use crate::kb::SourceKey;
+
+/// Converts as its function says.
+struct Double<F>(F);
+
+impl<F> Convert for Double<F>
+where
+    F: Fn(Staged) -> Result<PreparedDocument, PrepareError> + Send + Sync,
+{
+    fn convert(&self, staged: Staged) -> Result<PreparedDocument, PrepareError> {
+        (self.0)(staged)
+    }
+}
+
+/// Accepts everything.
+fn accept(staged: Staged) -> Result<PreparedDocument, PrepareError> {
+    let mut document = testing::document(staged.seq.0, staged.staging, "text");
+    document.original = staged.original;
+    Ok(document)
+}
+
+fn refuse(staged: &Staged) -> Result<PreparedDocument, PrepareError> {
+    Err(PrepareError::Unsupported(staged.display.clone()))
+}
+
+struct Rig {
+    dir: tempfile::TempDir,
+    inputs: Inputs,
+    staging: Arc<StagingRoot>,
+    cancel: Arc<AtomicBool>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Rig {
+    /// Inputs with these bytes; `"?"` stands for one that cannot be read.
+    #[expect(clippy::disallowed_methods, reason = "the rig makes its own files")]
+    fn new(contents: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("staging")).unwrap();
+        let mut inputs = Inputs::default();
+        for (seq, content) in (0..).map(Seq).zip(contents) {
+            let file_name = format!("{}.md", seq.0);
+            if *content == "?" {
+                inputs.unreadable.push(Unreadable {
+                    seq,
+                    display: file_name.clone(),
+                    error: EnumerateError::NotAFile(file_name, "FIFO"),
+                });
+                continue;
+            }
+            let path = dir.path().join(&file_name);
+            fs::write(&path, content).unwrap();
+            inputs.sources.push(Source {
+                seq,
+                path,
+                display: file_name.clone(),
+                key: SourceKey::new(file_name.clone()),
+                file_name,
+                media_type: Some("text/markdown".to_owned()),
+                named: true,
+            });
+        }
+        let staging = Arc::new(StagingRoot::open(&dir.path().join("staging")).unwrap());
+        Self {
+            dir,
+            inputs,
+            staging,
+            cancel: Arc::default(),
+            stop: Arc::default(),
+        }
+    }
+
+    fn start(
+        self,
+        jobs: usize,
+        convert: impl Fn(Staged) -> Result<PreparedDocument, PrepareError> + Send + Sync + 'static,
+    ) -> (tempfile::TempDir, Preparations) {
+        let options = Options {
+            jobs,
+            limits: Limits::default(),
+            converter_options: Vec::new(),
+            is_known: Box::new(|hash| *hash == ContentHash::of(b"known")),
+            cancel: self.cancel,
+        };
+        let preparations = start_with(
+            self.inputs,
+            Box::new(Double(convert)),
+            self.staging,
+            options,
+            self.stop,
+        );
+        (self.dir, preparations)
+    }
+}
+
+fn verdict(message: &Message) -> String {
+    match message {
+        Message::Ready(_) => "ready".to_owned(),
+        Message::Skipped {
+            reason: SkipReason::AlreadyRegistered(_),
+            ..
+        } => "known".to_owned(),
+        Message::Skipped {
+            reason: SkipReason::SameAs(seq, _),
+            ..
+        } => format!("same as {}", seq.0),
+        Message::Failed { error, .. } => error.to_string(),
+    }
+}
+
+/// Takes all messages the way the committer does, and releases their room.
+fn drain(preparations: &Preparations, total: usize) -> Vec<String> {
+    let mut verdicts = BTreeMap::new();
+    for _ in 0..total {
+        let message = preparations
+            .messages
+            .recv_timeout(Duration::from_secs(20))
+            .unwrap();
+        let twice = verdicts.insert(message.seq(), verdict(&message));
+        assert_eq!(twice, None, "two messages for {:?}", message.seq());
+        let bytes = match &message {
+            Message::Ready(document) => document.staged_bytes(),
+            _ => 0,
+        };
+        drop(message);
+        preparations.window.release(bytes);
+    }
+    assert!(preparations.messages.try_recv().is_err());
+    verdicts.into_values().collect()
+}
+
+fn staged_entries(dir: &Path) -> usize {
+    fs::read_dir(dir.join("staging")).unwrap().count()
+}
+
+#[test]
+fn duplicates_follow_input_order_for_any_completion_order() {
+    let contents = ["a", "b", "a", "?", "known", "c", "b", "a", "", "known"];
+    let expected = [
+        "ready",
+        "ready",
+        "same as 0",
+        "read `3.md`: it is a FIFO, not a regular file",
+        "known",
+        "ready",
+        "same as 1",
+        "same as 0",
+        "convert `8.md`: the file is empty",
+        "known",
+    ];
+    for jobs in [1, 2, 8] {
+        for seed in 0..5 {
+            let conversions = Arc::new(AtomicU64::new(0));
+            let counted = Arc::clone(&conversions);
+            let (dir, preparations) = Rig::new(&contents).start(jobs, move |staged| {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let delay = (staged.seq.0 * 7 + seed * 13) % 11;
+                std::thread::sleep(Duration::from_millis(delay));
+                accept(staged)
+            });
+            assert_eq!(
+                drain(&preparations, contents.len()),
+                expected,
+                "{jobs} jobs"
+            );
+            assert_eq!(conversions.load(Ordering::SeqCst), 3);
+            drop(preparations);
+            assert_eq!(staged_entries(dir.path()), 0);
+        }
+    }
+}
+
+#[test]
+fn a_follower_takes_over_from_a_failed_leader() {
+    let contents = ["a", "a", "a", "a"];
+    for jobs in [1, 4] {
+        let (dir, preparations) = Rig::new(&contents).start(jobs, |staged| match staged.seq.0 {
+            0 => refuse(&staged),
+            1 => panic!("a \x1b[31mbug"),
+            _ => accept(staged),
+        });
+        assert_eq!(
+            drain(&preparations, contents.len()),
+            [
+                "convert `0.md`: no converter takes this kind of file",
+                "prepare `1.md`: a worker panicked: a [31mbug",
+                "ready",
+                "same as 2",
+            ]
+        );
+        drop(preparations);
+        assert_eq!(staged_entries(dir.path()), 0);
+    }
+}
+
+#[test]
+fn no_more_than_the_window_is_prepared_ahead() {
+    let contents: Vec<_> = (0..300).map(|n| format!("content {n}")).collect();
+    let contents: Vec<_> = contents.iter().map(String::as_str).collect();
+    let (dir, preparations) = Rig::new(&contents).start(2, accept);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while preparations.messages.len() < 128 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(preparations.messages.len(), 128);
+    assert_eq!(staged_entries(dir.path()), 129);
+    assert_eq!(drain(&preparations, 300), vec!["ready"; 300]);
+    drop(preparations);
+    assert_eq!(staged_entries(dir.path()), 0);
+}
+
+#[test]
+fn a_cancelled_run_reports_every_input() {
+    let contents: Vec<_> = (0..200).map(|n| format!("content {n}")).collect();
+    let contents: Vec<_> = contents.iter().map(String::as_str).collect();
+    let rig = Rig::new(&contents);
+    let (cancel, stop) = (Arc::clone(&rig.cancel), Arc::clone(&rig.stop));
+    let (dir, preparations) = rig.start(2, move |staged| {
+        while !stop.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(PrepareError::Cancelled(staged.display))
+    });
+    std::thread::sleep(Duration::from_millis(30));
+    cancel.store(true, Ordering::SeqCst);
+    let verdicts = drain(&preparations, 200);
+    let cancelled = |verdict: &String| verdict.ends_with(": cancelled");
+    assert!(verdicts.iter().all(cancelled), "{verdicts:?}");
+    drop(preparations);
+    assert_eq!(staged_entries(dir.path()), 0);
+}
+
+#[test]
+fn dropping_the_preparations_stops_them() {
+    let contents: Vec<_> = (0..300).map(|n| format!("content {n}")).collect();
+    let contents: Vec<_> = contents.iter().map(String::as_str).collect();
+    let rig = Rig::new(&contents);
+    let stop = Arc::clone(&rig.stop);
+    let (dir, preparations) = rig.start(4, move |staged| {
+        if staged.seq.0 == 5 {
+            while !stop.load(Ordering::SeqCst) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        accept(staged)
+    });
+    let first = preparations.messages.recv().unwrap();
+    assert!(matches!(first, Message::Ready(_)));
+    drop(first);
+    drop(preparations);
+    assert_eq!(staged_entries(dir.path()), 0);
+}

@@ -1,0 +1,345 @@
+//! Files of the user, outside every KB: the cache directory and atomic private files in it.
+//!
+//! Invariant: nothing is read from or written to a directory that another user could have
+//! prepared. A directory is opened once, judged by its handle, and used through that handle;
+//! files in it appear whole or not at all, readable by their owner alone.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use etcetera::BaseStrategy;
+use rustix::fd::OwnedFd;
+use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::kb::PathError;
+
+/// Overrides the cache directory.
+const CACHE_VARIABLE: &str = "KBHOST_CACHE_DIR";
+
+/// Temporary files start with this; a crash leaves one behind, which [`PrivateDir::prune`] removes.
+const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// A temporary file older than this belongs to no living process.
+const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Where the user's cache lies: `$KBHOST_CACHE_DIR`, else `kbhost` in the user's cache directory;
+/// `None` for a user without a home. Relative paths are no answer, since they would move with the
+/// working directory.
+#[must_use]
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    let named = std::env::var_os(CACHE_VARIABLE).filter(|dir| !dir.is_empty());
+    let dir = match named {
+        Some(dir) => PathBuf::from(dir),
+        None => etcetera::base_strategy::Xdg::new()
+            .ok()?
+            .cache_dir()
+            .join("kbhost"),
+    };
+    dir.is_absolute().then_some(dir)
+}
+
+/// A directory that belongs to this user and that nobody else can write to.
+#[derive(Debug)]
+pub(crate) struct PrivateDir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl PrivateDir {
+    /// Opens `path`, making it and missing parents with mode 0700.
+    ///
+    /// # Errors
+    /// If it cannot be made or opened, is a symbolic link, belongs to another user or can be
+    /// written by group or others.
+    pub(crate) fn open(path: &Path) -> Result<Self, PathError> {
+        make_all(path).map_err(|error| PathError::new("create", path, error))?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+        let fd = fs::open(path, flags, Mode::empty())
+            .map_err(|error| PathError::new("open", path, error))?;
+        let dir = Self {
+            fd,
+            path: path.to_owned(),
+        };
+        dir.judge()
+            .map_err(|error| PathError::new("trust", path, error))?;
+        Ok(dir)
+    }
+
+    fn judge(&self) -> io::Result<()> {
+        let stat = fs::fstat(&self.fd)?;
+        let denied = |why| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+        if stat.st_uid != rustix::process::geteuid().as_raw() {
+            return denied("it belongs to another user");
+        }
+        if Mode::from_raw_mode(stat.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
+            return denied("group or others may write to it");
+        }
+        Ok(())
+    }
+
+    /// The path it was opened by, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the regular file `name`; `None` if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read, is longer than `bytes_max`, no regular file, or not this user's own.
+    pub(crate) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, PathError> {
+        let failed = |error| PathError::new("read", self.path.join(name), error);
+        // Opening a FIFO would wait for a writer.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = match fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(file) => File::from(file),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
+        };
+        read_own(file, bytes_max).map(Some).map_err(failed)
+    }
+
+    /// Replaces the file `name`. A crash leaves the old or the new content; neither is synced.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PathError> {
+        let temporary = self.temporary(bytes)?;
+        fs::renameat(&self.fd, &temporary, &self.fd, name).map_err(|error| {
+            self.discard(&temporary);
+            PathError::new("rename", self.path.join(name), error)
+        })
+    }
+
+    /// Makes the file `name` unless there is one; says whether it did. Of two processes that race,
+    /// one makes it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn create(&self, name: &str, bytes: &[u8]) -> Result<bool, PathError> {
+        let temporary = self.temporary(bytes)?;
+        let linked = fs::linkat(&self.fd, &temporary, &self.fd, name, AtFlags::empty());
+        self.discard(&temporary);
+        match linked {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(error) => Err(PathError::new("create", self.path.join(name), error)),
+        }
+    }
+
+    /// Removes temporary files that a crash left, and of the others the oldest beyond `keep`.
+    ///
+    /// # Errors
+    /// If the directory cannot be read. A file that cannot be removed is left.
+    pub(crate) fn prune(&self, keep: usize) -> Result<(), PathError> {
+        let failed = |error: Errno| PathError::new("read", &self.path, error);
+        let mut files = Vec::new();
+        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_owned();
+            let Ok(stat) = fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+                continue;
+            }
+            if name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
+                if age(stat.st_mtime) > TEMPORARY_AGE_MAX {
+                    self.discard(&name);
+                }
+                continue;
+            }
+            files.push((stat.st_mtime, stat.st_mtime_nsec, name));
+        }
+        files.sort_unstable_by(|a, b| b.cmp(a));
+        for (_, _, name) in files.iter().skip(keep) {
+            self.discard(name);
+        }
+        Ok(())
+    }
+
+    /// Writes a new file under a name that nobody else uses.
+    fn temporary(&self, bytes: &[u8]) -> Result<String, PathError> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+        let pid = rustix::process::getpid().as_raw_nonzero();
+        // A process id comes again after a crash; the time tells the two apart.
+        let nanos = SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap_or_default()
+            .as_nanos();
+        let name = format!("{TEMPORARY_PREFIX}{pid}-{nanos:x}-{count}");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let written = fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR)
+            .map_err(io::Error::from)
+            .and_then(|file| File::from(file).write_all(bytes));
+        match written {
+            Ok(()) => Ok(name),
+            Err(error) => {
+                self.discard(&name);
+                Err(PathError::new("write", self.path.join(name), error))
+            }
+        }
+    }
+
+    fn discard(&self, name: impl rustix::path::Arg + Copy) {
+        if let Err(error) = fs::unlinkat(&self.fd, name, AtFlags::empty())
+            && error != Errno::NOENT
+        {
+            tracing::debug!(dir = %self.path.display(), %error, "cannot remove a cache file");
+        }
+    }
+}
+
+/// Makes `path` and its missing parents, private to the user.
+fn make_all(path: &Path) -> io::Result<()> {
+    match fs::mkdir(path, Mode::RWXU) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => {
+            let parent = path.parent().ok_or(Errno::NOENT)?;
+            make_all(parent)?;
+            match fs::mkdir(path, Mode::RWXU) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads a file that must be this user's own regular one, writable by nobody else.
+fn read_own(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let stat = fs::fstat(&file)?;
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    if stat.st_uid != rustix::process::geteuid().as_raw()
+        || mode.intersects(Mode::WGRP | Mode::WOTH)
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "others may write to it",
+        ));
+    }
+    let size = u64::try_from(stat.st_size).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(usize::try_from(size.min(bytes_max)).unwrap_or(0));
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!(
+            "it is longer than {bytes_max} bytes"
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Time since a file was written; none for one from the future.
+fn age(mtime_seconds: i64) -> Duration {
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let written = Duration::from_secs(u64::try_from(mtime_seconds).unwrap_or(0));
+    now.saturating_sub(written)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "fixtures in a temporary directory"
+    )]
+
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn private() -> (tempfile::TempDir, PrivateDir) {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(&temporary.path().join("a/b")).unwrap();
+        (temporary, dir)
+    }
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn names(dir: &PrivateDir) -> Vec<String> {
+        let mut names: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn files_are_private_and_leave_nothing_else() {
+        let (temporary, dir) = private();
+        assert_eq!(mode(&temporary.path().join("a")), 0o700);
+        assert_eq!(mode(dir.path()), 0o700);
+        assert_eq!(dir.read("f", 10).unwrap(), None);
+        dir.write("f", b"one").unwrap();
+        dir.write("f", b"two").unwrap();
+        assert_eq!(dir.read("f", 3).unwrap().as_deref(), Some(&b"two"[..]));
+        dir.read("f", 2).unwrap_err();
+        assert_eq!(mode(&dir.path().join("f")), 0o600);
+        assert!(dir.create("g", b"one").unwrap());
+        assert!(!dir.create("g", b"two").unwrap());
+        assert_eq!(dir.read("g", 10).unwrap().as_deref(), Some(&b"one"[..]));
+        assert_eq!(names(&dir), ["f", "g"]);
+    }
+
+    #[test]
+    fn directories_that_others_can_write_are_refused() {
+        let (_temporary, dir) = private();
+        for bits in [0o770, 0o702, 0o777] {
+            set_mode(dir.path(), bits);
+            let error = PrivateDir::open(dir.path()).unwrap_err();
+            assert_eq!(error.action, "trust", "{bits:o}");
+        }
+        set_mode(dir.path(), 0o755);
+        PrivateDir::open(dir.path()).unwrap();
+        let link = dir.path().join("link");
+        symlink(dir.path(), &link).unwrap();
+        PrivateDir::open(&link).unwrap_err();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        PrivateDir::open(&file).unwrap_err();
+    }
+
+    #[test]
+    fn files_that_others_prepared_are_refused() {
+        let (temporary, dir) = private();
+        std::fs::write(temporary.path().join("secret"), "x").unwrap();
+        symlink("../../secret", dir.path().join("link")).unwrap();
+        dir.read("link", 10).unwrap_err();
+        dir.write("open", b"x").unwrap();
+        set_mode(&dir.path().join("open"), 0o666);
+        dir.read("open", 10).unwrap_err();
+        std::fs::create_dir(dir.path().join("dir")).unwrap();
+        dir.read("dir", 10).unwrap_err();
+    }
+
+    #[test]
+    fn the_oldest_files_are_pruned() {
+        let (_temporary, dir) = private();
+        let old = |name: &str, hours: u64| {
+            dir.write(name, b"x").unwrap();
+            let file = File::open(dir.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3_600))
+                .unwrap();
+        };
+        old("c", 1);
+        old("a", 3);
+        old("b", 2);
+        old(".tmp-dead", 25);
+        old(".tmp-alive", 1);
+        dir.prune(2).unwrap();
+        assert_eq!(names(&dir), [".tmp-alive", "b", "c"]);
+    }
+}
