@@ -1,0 +1,11 @@
+//! `cargo xtask bench`: what this machine measures, beside the project's goals. It drives the
+//! release binary and fails only if a command fails, never because one is slow.
+
+mod corpus;
+mod report;
+mod rig;
+mod run;
+mod spans;
+mod strace;
+
+pub(crate) use run::run;

@@ -1,0 +1,82 @@
+//! `cargo xtask`: the project's own commands. Parses, runs, turns a failure into an exit code.
+//!
+//! Owns nothing of the knowledge base: it drives the built binary like any user does.
+
+mod args;
+mod bench;
+mod demo;
+mod failure;
+mod guest_calls;
+mod guests;
+mod process;
+mod repo;
+mod sources_digest;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use crate::args::Args;
+use crate::failure::{Failure, Result};
+use crate::repo::Repo;
+
+const HELP: &str = "\
+usage: cargo xtask COMMAND [OPTION...]
+
+  demo    build kbhost, make a knowledge base of example documents in target/demo-kb, show it
+            --jobs N|auto     workers that prepare documents (default: auto)
+            --examples-only   leave out ../shared/corpus
+  test    every test there is; KBHOST_TEST_STRICT=1 makes a skipped rig a failure
+  bench   print what this machine measures against the project's goals; never fails on time
+            --quick           fewer documents and repetitions
+  guests  build the converter components into plugins/prebuilt
+  tidy    check the fences between the rooms of the source
+
+Exit codes: 0 done, 1 failed, 2 usage.
+";
+
+fn main() -> ExitCode {
+    let mut args = Args::new(std::env::args().skip(1));
+    match dispatch(&mut args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch(args: &mut Args) -> Result<()> {
+    let Some(command) = args.command() else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    if command == "help" || args.flag("--help") || args.flag("-h") {
+        print!("{HELP}");
+        return Ok(());
+    }
+    let repo = Repo::find()?;
+    match command.as_str() {
+        "demo" => demo::run(&repo, &demo::Options::parse(args)?),
+        "test" => {
+            args.finish()?;
+            test::run(&repo)
+        }
+        "bench" => {
+            let quick = args.flag("--quick");
+            args.finish()?;
+            bench::run(&repo, quick)
+        }
+        "guests" => {
+            args.finish()?;
+            guest_calls::build(&repo)
+        }
+        "tidy" => {
+            args.finish()?;
+            tidy::run(&repo)
+        }
+        other => Err(Failure::usage(format!(
+            "no command `{other}`; `cargo xtask` lists them"
+        ))),
+    }
+}
