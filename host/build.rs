@@ -1,10 +1,6 @@
 //! Embeds the checked-in components: verifies them against their manifest and writes
 //! `OUT_DIR/builtin.rs`. Needs no WebAssembly compiler.
 #![expect(
-    clippy::print_stdout,
-    reason = "this is how a build script speaks to cargo"
-)]
-#![expect(
     clippy::disallowed_methods,
     reason = "writes to cargo's OUT_DIR; no knowledge base is near"
 )]

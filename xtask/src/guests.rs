@@ -187,7 +187,7 @@ pub(crate) fn rebuild_and_compare(root: &Path) -> Result<Report> {
 
 /// Builds every guest and writes components and manifest to `out_dir`.
 fn build(root: &Path, out_dir: &Path, toolchain: &Toolchain) -> Result<Manifest> {
-    let target_dir = root.join("target/guests");
+    let target_dir = root.join("target/guests").join(toolchain.short_name());
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args([
@@ -229,14 +229,7 @@ fn install(root: &Path, guest: &Guest, built: &Path, out_dir: &Path) -> Result<C
     let file = format!("{}.wasm", guest.name);
     let installed = out_dir.join(&file);
     std::fs::write(&installed, &bytes).map_err(GuestError::io("write", &installed))?;
-    let description = manifest::Description::read(&root.join(guest.folder))?;
-    if description.name != guest.name {
-        let message = format!(
-            "{} describes itself as `{}`",
-            guest.folder, description.name
-        );
-        return Err(GuestError::new(message));
-    }
+    let description = manifest::Description::read(&root.join(guest.folder), guest.name)?;
     Ok(Component {
         name: description.name,
         version: description.version,

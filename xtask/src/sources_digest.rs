@@ -15,7 +15,7 @@ const COMMON: [&str; 4] = [
     "plugins/Cargo.lock",
 ];
 /// Entries of a guest's folder that do not end up in the component.
-const LEFT_OUT: [&str; 2] = ["tests", "target"];
+const LEFT_OUT: [&str; 3] = ["tests", "examples", "target"];
 
 /// Lower-case hexadecimal SHA-256.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {

@@ -51,10 +51,7 @@ struct Page {
 }
 
 /// The local pictures an input refers to, in order, each once.
-pub(crate) fn local_references(
-    input: &[u8],
-    format: Format,
-) -> Result<Vec<String>, ConvertError> {
+pub(crate) fn local_references(input: &[u8], format: Format) -> Result<Vec<String>, ConvertError> {
     let page = read(input, format, &mut Warnings::default())?;
     Ok(pictures::local_references(&page.markdown))
 }
@@ -70,7 +67,10 @@ pub(crate) fn convert_bytes(
     let placed = if format.has_references() {
         pictures::place(&page.markdown, files, &mut warnings)?
     } else {
-        pictures::Placed { markdown: page.markdown, files: Vec::new() }
+        pictures::Placed {
+            markdown: page.markdown,
+            files: Vec::new(),
+        }
     };
     files.put(MAIN_PATH, placed.markdown.as_bytes())?;
     let main = OutputFile {
@@ -103,19 +103,34 @@ fn read(input: &[u8], format: Format, warnings: &mut Warnings) -> Result<Page, C
 }
 
 fn plain(markdown: String) -> Page {
-    Page { markdown, title: None, metadata: Vec::new(), outline: Outline::default() }
+    Page {
+        markdown,
+        title: None,
+        metadata: Vec::new(),
+        outline: Outline::default(),
+    }
 }
 
 fn read_markdown(input: &[u8], warnings: &mut Warnings) -> Result<Page, ConvertError> {
     let markdown = text::normalise(text::strict_utf8(input)?);
     let front_matter = front_matter::read(&markdown, warnings);
     let outline = markdown::outline(&markdown);
-    Ok(Page { markdown, title: front_matter.title, metadata: front_matter.metadata, outline })
+    Ok(Page {
+        markdown,
+        title: front_matter.title,
+        metadata: front_matter.metadata,
+        outline,
+    })
 }
 
 fn read_html(input: &[u8], warnings: &mut Warnings) -> Result<Page, ConvertError> {
     let decoded = text::decode(input, html::declared_encoding(input), warnings)?;
     let html::Converted { markdown, title } = html::to_markdown(&decoded)?;
     let outline = markdown::outline(&markdown);
-    Ok(Page { markdown, title, metadata: Vec::new(), outline })
+    Ok(Page {
+        markdown,
+        title,
+        metadata: Vec::new(),
+        outline,
+    })
 }

@@ -61,7 +61,11 @@ fn scalar(value: &Value) -> Option<String> {
 /// A scalar or a list of scalars, comma separated.
 fn joined(value: &Value) -> Option<String> {
     let text = match value {
-        Value::Array(values) => values.iter().filter_map(scalar).collect::<Vec<_>>().join(", "),
+        Value::Array(values) => values
+            .iter()
+            .filter_map(scalar)
+            .collect::<Vec<_>>()
+            .join(", "),
         other => scalar(other)?,
     };
     (!text.is_empty()).then(|| one_line(&text, VALUE_CHARS_MAX))
@@ -73,8 +77,13 @@ fn tags(value: &Value) -> Option<String> {
         Value::String(text) => text.split(',').map(str::to_owned).collect(),
         other => scalar(other).into_iter().collect(),
     };
-    let words = words.iter().map(|word| word.trim().trim_start_matches('#').replace(',', " "));
-    let words: Vec<String> = words.filter(|word| !word.is_empty()).take(TAGS_MAX).collect();
+    let words = words
+        .iter()
+        .map(|word| word.trim().trim_start_matches('#').replace(',', " "));
+    let words: Vec<String> = words
+        .filter(|word| !word.is_empty())
+        .take(TAGS_MAX)
+        .collect();
     (!words.is_empty()).then(|| words.join(","))
 }
 
@@ -119,8 +128,11 @@ mod tests {
         let mut warnings = Warnings::default();
         let found = read(text, &mut warnings);
         assert_eq!(found.title.as_deref(), title, "{text:?}");
-        let found: Vec<_> =
-            found.metadata.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let found: Vec<_> = found
+            .metadata
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect();
         assert_eq!(found, metadata, "{text:?}");
         assert_eq!(warnings.into_sentences().len(), warned, "{text:?}");
     }
@@ -130,13 +142,32 @@ mod tests {
         check(
             "---\ntitle: \"On: colons\"\nauthor: A. Writer\ndate: 2024-01-02\ntags: [one, '#two']\nother: {a: 1}\n---\nx",
             Some("On: colons"),
-            &[("author", "A. Writer"), ("date", "2024-01-02"), ("tags", "one,two")],
+            &[
+                ("author", "A. Writer"),
+                ("date", "2024-01-02"),
+                ("tags", "one,two"),
+            ],
             0,
         );
         check("---\ntags: a, b ,c\n---\n", None, &[("tags", "a,b,c")], 0);
-        check("---\ntags:\n  - a\n  - 7\n...\n", None, &[("tags", "a,7")], 0);
-        check("---\ntitle: 2024\nauthors:\n- X\n- Y\n---\n", Some("2024"), &[("author", "X, Y")], 0);
-        check("---\ntitle: |\n  two\n  lines\n---\n", Some("two lines"), &[], 0);
+        check(
+            "---\ntags:\n  - a\n  - 7\n...\n",
+            None,
+            &[("tags", "a,7")],
+            0,
+        );
+        check(
+            "---\ntitle: 2024\nauthors:\n- X\n- Y\n---\n",
+            Some("2024"),
+            &[("author", "X, Y")],
+            0,
+        );
+        check(
+            "---\ntitle: |\n  two\n  lines\n---\n",
+            Some("two lines"),
+            &[],
+            0,
+        );
     }
 
     #[test]

@@ -64,12 +64,15 @@ pub(crate) fn to_markdown(html: &str) -> Result<Converted, ConvertError> {
             ..Options::default()
         })
         .skip_tags(SKIPPED.to_vec())
-        .add_handler(vec!["title"], move |handlers: &dyn Handlers, element: Element<'_>| {
-            let text = handlers.walk_children(element.node).content;
-            let mut seen = seen_title.lock().unwrap_or_else(PoisonError::into_inner);
-            seen.get_or_insert_with(|| one_line(&text, TITLE_CHARS_MAX));
-            None
-        })
+        .add_handler(
+            vec!["title"],
+            move |handlers: &dyn Handlers, element: Element<'_>| {
+                let text = handlers.walk_children(element.node).content;
+                let mut seen = seen_title.lock().unwrap_or_else(PoisonError::into_inner);
+                seen.get_or_insert_with(|| one_line(&text, TITLE_CHARS_MAX));
+                None
+            },
+        )
         .build();
     let broken = |error| ConvertError::Corrupt(format!("no HTML: {error}"));
     let tree = converter.html_to_tree(html).map_err(broken)?;
@@ -82,8 +85,13 @@ pub(crate) fn to_markdown(html: &str) -> Result<Converted, ConvertError> {
         markdown.push('\n');
     }
     drop(converter);
-    let title = Arc::into_inner(title).and_then(|title| title.into_inner().ok()).flatten();
-    Ok(Converted { markdown, title: title.filter(|title| !title.is_empty()) })
+    let title = Arc::into_inner(title)
+        .and_then(|title| title.into_inner().ok())
+        .flatten();
+    Ok(Converted {
+        markdown,
+        title: title.filter(|title| !title.is_empty()),
+    })
 }
 
 #[cfg(test)]
@@ -125,7 +133,10 @@ mod tests {
             assert_eq!(declared_encoding(html).map(Encoding::name), expected);
         };
         check(b"<meta charset=\"iso-8859-1\">", Some("windows-1252"));
-        check(b"<META content='text/html; charset=Shift_JIS'>", Some("Shift_JIS"));
+        check(
+            b"<META content='text/html; charset=Shift_JIS'>",
+            Some("Shift_JIS"),
+        );
         check(b"<meta charset=nonsense>", None);
         check(b"<p>", None);
     }

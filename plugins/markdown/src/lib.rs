@@ -49,7 +49,10 @@ impl Guest for MarkdownConverter {
         }
         let input = read_input(&request, INPUT_BYTES_MAX)?;
         let references = convert::local_references(&input, format)?;
-        Ok(references.into_iter().map(|reference| AssetReference { reference }).collect())
+        Ok(references
+            .into_iter()
+            .map(|reference| AssetReference { reference })
+            .collect())
     }
 
     fn convert(request: Request) -> Result<Document, ConvertError> {
@@ -61,7 +64,9 @@ impl Guest for MarkdownConverter {
 
 fn format_of(request: &Request) -> Result<Format, ConvertError> {
     let Source::File(file) = &request.source else {
-        return Err(ConvertError::Unsupported("a document of a remote service".to_owned()));
+        return Err(ConvertError::Unsupported(
+            "a document of a remote service".to_owned(),
+        ));
     };
     Format::of_media_type(&file.media_type)
         .or_else(|| Format::of_name(&file.name))

@@ -42,7 +42,11 @@ pub(crate) fn outline(text: &str) -> Outline {
                 outline.first_title.get_or_insert_with(|| title.clone());
                 if outline.headings.len() < HEADINGS_MAX {
                     let level = level as u8;
-                    outline.headings.push(Heading { level, title, page: None });
+                    outline.headings.push(Heading {
+                        level,
+                        title,
+                        page: None,
+                    });
                 }
             }
             (Event::Text(text) | Event::Code(text), Some(title)) => title.push_str(&text),
@@ -60,8 +64,11 @@ mod tests {
     #[test]
     fn headings_in_order_and_none_from_code_or_front_matter() {
         let text = "---\ntitle: x\n# no: 1\n---\n## A `b` *c*\n\n```\n# no\n```\n\n~~~~\n# no\n```\n# no\n~~~~\n\nSet\next\n===\n#\n";
-        let found: Vec<_> =
-            outline(text).headings.into_iter().map(|h| (h.level, h.title)).collect();
+        let found: Vec<_> = outline(text)
+            .headings
+            .into_iter()
+            .map(|h| (h.level, h.title))
+            .collect();
         assert_eq!(found, [(2, "A b c".to_owned()), (1, "Set ext".to_owned())]);
         assert_eq!(outline(text).first_title.as_deref(), Some("A b c"));
         assert_eq!(outline("text").first_title, None);

@@ -51,7 +51,9 @@ fn has_scheme(target: &str) -> bool {
 
 fn classify(target: &str) -> Target<'_> {
     let target = target.trim();
-    if let Some(("data", data)) = target.split_at_checked(4).filter(|(_, rest)| rest.starts_with(':'))
+    if let Some(("data", data)) = target
+        .split_at_checked(4)
+        .filter(|(_, rest)| rest.starts_with(':'))
     {
         return Target::Data(&data[1..]);
     }
@@ -79,11 +81,16 @@ fn classify(target: &str) -> Target<'_> {
 pub(crate) fn local_references(text: &str) -> Vec<String> {
     let mut seen = BTreeSet::new();
     let links = references::find(text);
-    let local = links.iter().filter_map(|link| match classify(&link.target) {
-        Target::Local(reference) => Some(reference),
-        Target::Data(_) | Target::Elsewhere => None,
-    });
-    local.filter(|reference| seen.insert(reference.clone())).take(REFERENCES_MAX).collect()
+    let local = links
+        .iter()
+        .filter_map(|link| match classify(&link.target) {
+            Target::Local(reference) => Some(reference),
+            Target::Data(_) | Target::Elsewhere => None,
+        });
+    local
+        .filter(|reference| seen.insert(reference.clone()))
+        .take(REFERENCES_MAX)
+        .collect()
 }
 
 /// A folder for the pictures such that no text of the input reads as a link to one of them.
@@ -93,7 +100,9 @@ fn free_folder(text: &str) -> String {
     for (at, _) in text.match_indices(&name) {
         let rest = &text[at + name.len()..];
         let number = rest.strip_prefix('-').map_or(Some(1), |digits| {
-            digits[..digits.bytes().take_while(u8::is_ascii_digit).count()].parse::<u64>().ok()
+            digits[..digits.bytes().take_while(u8::is_ascii_digit).count()]
+                .parse::<u64>()
+                .ok()
         });
         taken.extend(number);
     }
@@ -101,7 +110,10 @@ fn free_folder(text: &str) -> String {
         return "images".to_owned();
     }
     let free = (2..).find(|number| !taken.contains(number));
-    format!("images-{}", free.expect("a text is shorter than the numbers are many"))
+    format!(
+        "images-{}",
+        free.expect("a text is shorter than the numbers are many")
+    )
 }
 
 /// The pictures of one document on their way out.
@@ -135,17 +147,20 @@ impl Placer<'_> {
         let bytes = match self.sink.asset(reference, PICTURE_BYTES_MAX) {
             Some(Ok(bytes)) => bytes,
             Some(Err(error)) => {
-                self.warnings.push(&format!("the picture `{reference}` was not read: {error}"));
+                self.warnings
+                    .push(&format!("the picture `{reference}` was not read: {error}"));
                 return Ok(None);
             }
             None => {
-                self.warnings.push(&format!("the picture `{reference}` was not found"));
+                self.warnings
+                    .push(&format!("the picture `{reference}` was not found"));
                 return Ok(None);
             }
         };
         if Picture::of(&bytes).is_none() {
             let formats = "PNG, JPEG, GIF or WebP picture";
-            self.warnings.push(&format!("`{reference}` is no {formats}; its link stays"));
+            self.warnings
+                .push(&format!("`{reference}` is no {formats}; its link stays"));
         }
         self.put(&bytes)
     }
@@ -161,7 +176,8 @@ impl Placer<'_> {
         let mut body: Vec<u8> = percent_decode_str(body).collect();
         body.retain(|byte| !byte.is_ascii_whitespace());
         let Ok(bytes) = STANDARD.decode(&body) else {
-            self.warnings.push("a `data:` picture is not valid base64; it stays as it is");
+            self.warnings
+                .push("a `data:` picture is not valid base64; it stays as it is");
             return Ok(None);
         };
         if bytes.len() < DATA_BYTES_MIN {
@@ -176,7 +192,9 @@ impl Placer<'_> {
             return Ok(None);
         };
         if self.files.len() == PICTURES_MAX {
-            self.warnings.push(&format!("only the first {PICTURES_MAX} pictures were taken"));
+            self.warnings.push(&format!(
+                "only the first {PICTURES_MAX} pictures were taken"
+            ));
             return Ok(None);
         }
         let number = self.files.len() + 1;
@@ -196,7 +214,10 @@ fn replacement(link: &PictureLink, path: &str) -> String {
     match &link.form {
         Form::Target => format!("{OUTPUT_LINK}{path}"),
         Form::Embed { text } => {
-            let text: String = text.chars().filter(|c| !matches!(c, '[' | ']' | '\\')).collect();
+            let text: String = text
+                .chars()
+                .filter(|c| !matches!(c, '[' | ']' | '\\'))
+                .collect();
             format!("![{text}]({OUTPUT_LINK}{path})")
         }
     }
@@ -229,7 +250,10 @@ pub(crate) fn place(
         }
     }
     markdown.push_str(&text[done..]);
-    Ok(Placed { markdown, files: placer.files })
+    Ok(Placed {
+        markdown,
+        files: placer.files,
+    })
 }
 
 #[cfg(test)]
@@ -241,17 +265,35 @@ mod tests {
     #[test]
     fn classifies_targets() {
         let local = |path: &str| Target::Local(path.to_owned());
-        let check = |target: &'static str, expected| assert_eq!(classify(target), expected, "{target}");
+        let check =
+            |target: &'static str, expected| assert_eq!(classify(target), expected, "{target}");
         check("a.png", local("a.png"));
         check("./a/b%20c.png?raw=true#x", local("a/b c.png"));
         check("../x.png", local("../x.png"));
         check("././x.png", local("x.png"));
         check("a%23b.png", local("a#b.png"));
         check("100%.png", local("100%.png"));
-        check("data:image/png;base64,AA", Target::Data("image/png;base64,AA"));
+        check(
+            "data:image/png;base64,AA",
+            Target::Data("image/png;base64,AA"),
+        );
         for target in [
-            "https://x/a.png", "HTTP:a", "mailto:a@b", "C:\\a.png", "//host/a.png", "/a.png",
-            "%2Fetc/passwd", "\\\\host\\a", ".//etc/passwd", "./", "#top", "?q", "", "a%00b", "a%0Ab", "%ff.png",
+            "https://x/a.png",
+            "HTTP:a",
+            "mailto:a@b",
+            "C:\\a.png",
+            "//host/a.png",
+            "/a.png",
+            "%2Fetc/passwd",
+            "\\\\host\\a",
+            ".//etc/passwd",
+            "./",
+            "#top",
+            "?q",
+            "",
+            "a%00b",
+            "a%0Ab",
+            "%ff.png",
         ] {
             check(target, Target::Elsewhere);
         }
@@ -300,7 +342,10 @@ mod tests {
     #[test]
     fn takes_large_data_pictures_out() {
         let check = |length, taken: bool| {
-            let text = format!("![x](data:image/png;base64,{})", STANDARD.encode(png(length)));
+            let text = format!(
+                "![x](data:image/png;base64,{})",
+                STANDARD.encode(png(length))
+            );
             let mut files = MemoryFiles::default();
             let placed = place(&text, &mut files, &mut Warnings::default()).unwrap();
             let expected = "![x](kbhost-output:images/001.png)";

@@ -50,7 +50,12 @@ pub(crate) fn find(text: &str) -> Vec<PictureLink> {
     let mut events = Parser::new_ext(text, options()).into_offset_iter();
     for (event, range) in events.by_ref() {
         match event {
-            Event::Start(Tag::Image { link_type, dest_url, id, .. }) => open.push(OpenImage {
+            Event::Start(Tag::Image {
+                link_type,
+                dest_url,
+                id,
+                ..
+            }) => open.push(OpenImage {
                 link_type,
                 target: dest_url.into_string(),
                 label: id.into_string(),
@@ -106,10 +111,21 @@ fn close(
         }
         LinkType::WikiLink { has_pothole } => {
             let lower = image.target.to_ascii_lowercase();
-            if EMBED_EXTENSIONS.iter().any(|extension| lower.ends_with(extension)) {
-                let text = if has_pothole { image.text } else { String::new() };
+            if EMBED_EXTENSIONS
+                .iter()
+                .any(|extension| lower.ends_with(extension))
+            {
+                let text = if has_pothole {
+                    image.text
+                } else {
+                    String::new()
+                };
                 let form = Form::Embed { text };
-                links.push(PictureLink { span: range, form, target: image.target });
+                links.push(PictureLink {
+                    span: range,
+                    form,
+                    target: image.target,
+                });
             }
         }
         LinkType::ReferenceUnknown
@@ -137,10 +153,18 @@ fn destination(text: &str, within: Range<usize>, target: &str) -> Option<Picture
     let area = text.get(within.clone())?;
     let start = within.start + (area.len() - area.trim_start().len());
     let raw = text.get(start..within.end)?;
-    let length = if raw.starts_with('<') { angled_length(raw)? } else { bare_length(raw) };
+    let length = if raw.starts_with('<') {
+        angled_length(raw)?
+    } else {
+        bare_length(raw)
+    };
     let span = start..start + length;
     let is_it = !target.is_empty() && reads_as(&text[span.clone()], target);
-    is_it.then(|| PictureLink { span, form: Form::Target, target: target.to_owned() })
+    is_it.then(|| PictureLink {
+        span,
+        form: Form::Target,
+        target: target.to_owned(),
+    })
 }
 
 fn angled_length(raw: &str) -> Option<usize> {
@@ -201,7 +225,11 @@ fn html_images(text: &str, range: Range<usize>, links: &mut Vec<PictureLink>) {
                 let span = range.start + at + src.start..range.start + at + src.end;
                 let target = unescape_html(&text[span.clone()]);
                 if !target.is_empty() {
-                    links.push(PictureLink { span, form: Form::Target, target });
+                    links.push(PictureLink {
+                        span,
+                        form: Form::Target,
+                        target,
+                    });
                 }
             }
             at += length;
@@ -212,8 +240,12 @@ fn html_images(text: &str, range: Range<usize>, links: &mut Vec<PictureLink>) {
 }
 
 fn is_img(tag: &[u8]) -> bool {
-    let name = tag.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"<img"));
-    name && tag.get(4).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/')
+    let name = tag
+        .get(..4)
+        .is_some_and(|name| name.eq_ignore_ascii_case(b"<img"));
+    name && tag
+        .get(4)
+        .is_some_and(|byte| byte.is_ascii_whitespace() || *byte == b'/')
 }
 
 /// The value of the first `src` of a tag, and the length of the tag. Nothing if it is not closed.
@@ -227,7 +259,10 @@ fn img_source(tag: &[u8]) -> (Option<Range<usize>>, usize) {
             byte if byte.is_ascii_whitespace() || matches!(byte, b'/' | b'=') => at += 1,
             _ => {
                 let name = at;
-                at += tag[at..].iter().take_while(|byte| !ends_name(**byte)).count();
+                at += tag[at..]
+                    .iter()
+                    .take_while(|byte| !ends_name(**byte))
+                    .count();
                 let is_src = tag[name..at].eq_ignore_ascii_case(b"src");
                 let (value, next) = attribute_value(tag, at);
                 at = next;
@@ -243,7 +278,10 @@ fn img_source(tag: &[u8]) -> (Option<Range<usize>>, usize) {
 /// The value behind an attribute's name that ends at `at`, and where to go on.
 fn attribute_value(tag: &[u8], at: usize) -> (Option<Range<usize>>, usize) {
     let skip = |at: usize| {
-        at + tag[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count()
+        at + tag[at..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count()
     };
     let equals = skip(at);
     if tag.get(equals) != Some(&b'=') {
@@ -283,8 +321,10 @@ mod tests {
 
     fn check(text: &str, expected: &[(&str, &str)]) {
         let found = find(text);
-        let found: Vec<_> =
-            found.iter().map(|link| (&text[link.span.clone()], link.target.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|link| (&text[link.span.clone()], link.target.as_str()))
+            .collect();
         assert_eq!(found, expected, "{text:?}");
     }
 
@@ -292,13 +332,19 @@ mod tests {
     fn inline() {
         check("![](a.png)", &[("a.png", "a.png")]);
         check("x ![alt](a.png \"title\") y", &[("a.png", "a.png")]);
-        check("![a](<my file.png> 't')", &[("<my file.png>", "my file.png")]);
+        check(
+            "![a](<my file.png> 't')",
+            &[("<my file.png>", "my file.png")],
+        );
         check("![a]( a(1).png )", &[("a(1).png", "a(1).png")]);
         check("![a](a\\)b.png)", &[("a\\)b.png", "a)b.png")]);
         check("![a](a&amp;b.png)", &[("a&amp;b.png", "a&b.png")]);
         check("![a](a%20b.png)", &[("a%20b.png", "a%20b.png")]);
         check("![*a* `b` \\] [c](d)](e.png)", &[("e.png", "e.png")]);
-        check("![a ![b](c.png)](d.png)", &[("c.png", "c.png"), ("d.png", "d.png")]);
+        check(
+            "![a ![b](c.png)](d.png)",
+            &[("c.png", "c.png"), ("d.png", "d.png")],
+        );
         check("[![a](b.png)](c)", &[("b.png", "b.png")]);
         check("![a\nb](c.png\n\"t\")", &[("c.png", "c.png")]);
         check("> - ![a](b.png)\n", &[("b.png", "b.png")]);
@@ -313,7 +359,10 @@ mod tests {
         check("![a][x]\n\n[x]: a.png 'T'\n", &[("a.png", "a.png")]);
         check("![X][]\n\n[x]: <a b.png>\n", &[("<a b.png>", "a b.png")]);
         check("![x\\]y]\n\n[x\\]y]:\n  a.png\n", &[("a.png", "a.png")]);
-        check("![x] ![x]\n\n[x]: a.png\n[y]: b.png\n", &[("a.png", "a.png")]);
+        check(
+            "![x] ![x]\n\n[x]: a.png\n[y]: b.png\n",
+            &[("a.png", "a.png")],
+        );
         check("[x]\n\n[x]: a.png\n", &[]);
     }
 
@@ -321,9 +370,15 @@ mod tests {
     fn html() {
         check("a <img src=\"b.png\" alt='x'> c", &[("b.png", "b.png")]);
         check("<IMG alt=a SRC=b.png>", &[("b.png", "b.png")]);
-        check("<p>\n<img\n  alt=\">\"\n  src = 'a&amp;b.png'/>\n</p>", &[("a&amp;b.png", "a&b.png")]);
+        check(
+            "<p>\n<img\n  alt=\">\"\n  src = 'a&amp;b.png'/>\n</p>",
+            &[("a&amp;b.png", "a&b.png")],
+        );
         check("<!-- <img src=a.png> -->", &[]);
-        check("<div>\n<image src=a.png> <img> <img src=''> <img data-src=x>\n</div>", &[]);
+        check(
+            "<div>\n<image src=a.png> <img> <img src=''> <img data-src=x>\n</div>",
+            &[],
+        );
     }
 
     #[test]
@@ -332,7 +387,12 @@ mod tests {
         check("![[a.PNG|200]]", &[("![[a.PNG|200]]", "a.PNG")]);
         check("![[note]] [[a.png]]", &[]);
         let found = find("![[a.png|200]]");
-        assert_eq!(found[0].form, Form::Embed { text: "200".to_owned() });
+        assert_eq!(
+            found[0].form,
+            Form::Embed {
+                text: "200".to_owned()
+            }
+        );
     }
 
     #[test]

@@ -16,7 +16,11 @@ const SNIFF_ROWS: usize = 50;
 
 fn reader(text: &str, delimiter: u8) -> csv::Reader<&[u8]> {
     let mut builder = ReaderBuilder::new();
-    builder.delimiter(delimiter).has_headers(false).flexible(true).from_reader(text.as_bytes())
+    builder
+        .delimiter(delimiter)
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes())
 }
 
 /// The delimiter by which most of the first rows have the same number of fields, more than one.
@@ -25,7 +29,10 @@ fn sniff(text: &str) -> u8 {
         let rows = reader(text, delimiter).into_records().take(SNIFF_ROWS);
         let widths: Vec<usize> = rows.filter_map(Result::ok).map(|row| row.len()).collect();
         let alike = |width: usize| widths.iter().filter(|other| **other == width).count();
-        let best = widths.iter().filter(|width| **width > 1).map(|width| (alike(*width), *width));
+        let best = widths
+            .iter()
+            .filter(|width| **width > 1)
+            .map(|width| (alike(*width), *width));
         best.max().unwrap_or((0, 0))
     };
     let mut chosen = (DELIMITERS[0], (0, 0));
@@ -46,7 +53,8 @@ fn push_cell(table: &mut String, cell: &str) {
         }
         let mut chars = line.trim().chars().peekable();
         while let Some(c) = chars.next() {
-            let escapes_next = c == '\\' && !chars.peek().is_some_and(|next| next.is_alphanumeric());
+            let escapes_next =
+                c == '\\' && !chars.peek().is_some_and(|next| next.is_alphanumeric());
             if matches!(c, '|' | '<') || escapes_next {
                 table.push('\\');
             }
@@ -77,10 +85,14 @@ pub(crate) fn to_markdown(text: &str) -> Result<String, ConvertError> {
     }
     let columns = rows.iter().map(StringRecord::len).max().unwrap_or(0);
     if columns > COLUMNS_MAX {
-        return Err(ConvertError::TooLarge(format!("more than {COLUMNS_MAX} columns")));
+        return Err(ConvertError::TooLarge(format!(
+            "more than {COLUMNS_MAX} columns"
+        )));
     }
     if columns * rows.len() > CELLS_MAX {
-        return Err(ConvertError::TooLarge(format!("more than {CELLS_MAX} cells")));
+        return Err(ConvertError::TooLarge(format!(
+            "more than {CELLS_MAX} cells"
+        )));
     }
     let mut table = String::with_capacity(text.len() * 2);
     for (number, row) in rows.iter().enumerate() {
@@ -98,12 +110,16 @@ mod tests {
 
     #[test]
     fn tables() {
-        let check = |csv, expected: &str| assert_eq!(to_markdown(csv).unwrap(), expected, "{csv:?}");
+        let check =
+            |csv, expected: &str| assert_eq!(to_markdown(csv).unwrap(), expected, "{csv:?}");
         check("a,b\n1,2\n", "| a | b |\n| --- | --- |\n| 1 | 2 |\n");
         check("a;b\n1,5;2\n", "| a | b |\n| --- | --- |\n| 1,5 | 2 |\n");
         check("a\tb\n1\t2", "| a | b |\n| --- | --- |\n| 1 | 2 |\n");
         check("a|b\n1|2", "| a | b |\n| --- | --- |\n| 1 | 2 |\n");
-        check("a,b,c\n1\n", "| a | b | c |\n| --- | --- | --- |\n| 1 |  |  |\n");
+        check(
+            "a,b,c\n1\n",
+            "| a | b | c |\n| --- | --- | --- |\n| 1 |  |  |\n",
+        );
         check("a\n1,2\n", "| a |  |\n| --- | --- |\n| 1 | 2 |\n");
         check("only\n", "| only |\n| --- |\n");
         check("", "");
@@ -131,6 +147,10 @@ mod tests {
         };
         too_large("x\n".repeat(ROWS_MAX + 1));
         too_large(",".repeat(COLUMNS_MAX));
-        too_large(format!("{}\n{}", ",".repeat(COLUMNS_MAX - 1), "x\n".repeat(2_001)));
+        too_large(format!(
+            "{}\n{}",
+            ",".repeat(COLUMNS_MAX - 1),
+            "x\n".repeat(2_001)
+        ));
     }
 }

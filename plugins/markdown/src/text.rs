@@ -10,13 +10,17 @@ use kbhost_guest::{ConvertError, Warnings};
 pub(crate) fn strict_utf8(input: &[u8]) -> Result<&str, ConvertError> {
     std::str::from_utf8(input).map_err(|error| {
         let offset = error.valid_up_to();
-        ConvertError::Corrupt(format!("the text is not UTF-8: invalid byte at offset {offset}"))
+        ConvertError::Corrupt(format!(
+            "the text is not UTF-8: invalid byte at offset {offset}"
+        ))
     })
 }
 
 /// Without a byte order mark, and with line feeds as line ends.
 pub(crate) fn normalise(text: &str) -> String {
-    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n")
+    text.strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .replace("\r\n", "\n")
 }
 
 /// The text of a file in any encoding: what a byte order mark says, else UTF-8, else `declared`,
@@ -35,11 +39,15 @@ pub(crate) fn decode(
     } else {
         let encoding = guess(input);
         let name = encoding.name();
-        warnings.push(&format!("the text is not UTF-8; it was read as {name}, which is a guess"));
+        warnings.push(&format!(
+            "the text is not UTF-8; it was read as {name}, which is a guess"
+        ));
         decode_as(encoding, input, warnings)
     };
     if text.contains('\0') {
-        return Err(ConvertError::Corrupt("the file has NUL bytes: it is not text".to_owned()));
+        return Err(ConvertError::Corrupt(
+            "the file has NUL bytes: it is not text".to_owned(),
+        ));
     }
     Ok(normalise(&text))
 }
@@ -52,7 +60,9 @@ fn decode_as<'a>(
     let (text, had_errors) = encoding.decode_without_bom_handling(input);
     if had_errors {
         let name = encoding.name();
-        warnings.push(&format!("some bytes are not valid {name}; they became \u{fffd}"));
+        warnings.push(&format!(
+            "some bytes are not valid {name}; they became \u{fffd}"
+        ));
     }
     text
 }

@@ -21,12 +21,22 @@ fn transcript(name: &str, input: &[u8], dot: &[u8]) -> String {
     match convert_bytes(input, format, &mut files) {
         Err(error) => writeln!(text, "error: {error:?}").unwrap(),
         Ok(document) => {
-            writeln!(text, "title: {:?}\nmetadata: {:?}", document.title, document.metadata).unwrap();
+            writeln!(
+                text,
+                "title: {:?}\nmetadata: {:?}",
+                document.title, document.metadata
+            )
+            .unwrap();
             for heading in document.outline {
                 writeln!(text, "heading: {} {}", heading.level, heading.title).unwrap();
             }
             for file in document.files {
-                writeln!(text, "file: {} {:?} {}", file.path, file.role, file.media_type).unwrap();
+                writeln!(
+                    text,
+                    "file: {} {:?} {}",
+                    file.path, file.role, file.media_type
+                )
+                .unwrap();
             }
             for warning in document.warnings {
                 writeln!(text, "warning: {warning}").unwrap();

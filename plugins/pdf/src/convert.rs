@@ -27,13 +27,22 @@ const VALUE_CHARS_MAX: usize = 500;
 /// What stands for [`OUTPUT_LINK`] in text that is not ours: a relative link, and no output.
 const DEFUSED_LINK: &str = "kbhost-output%3A";
 /// Titles that programs write when nobody gave one.
-const TITLES_OF_PROGRAMS: [&str; 4] =
-    ["untitled", "microsoft word - ", "powerpoint presentation", "slide 1"];
+const TITLES_OF_PROGRAMS: [&str; 4] = [
+    "untitled",
+    "microsoft word - ",
+    "powerpoint presentation",
+    "slide 1",
+];
+/// A title that ends so is the name of the file it was made from.
+const FILE_EXTENSIONS: [&str; 9] = [
+    "dvi", "doc", "docx", "indd", "odt", "pdf", "ppt", "pptx", "tex",
+];
 
 /// Where the header begins, if there is one.
 pub(crate) fn header_offset(input: &[u8]) -> Option<usize> {
     let head = &input[..input.len().min(HEADER_WITHIN)];
-    head.windows(b"%PDF-".len()).position(|window| window == b"%PDF-")
+    head.windows(b"%PDF-".len())
+        .position(|window| window == b"%PDF-")
 }
 
 /// What the parser told, page by page.
@@ -50,10 +59,7 @@ struct Parsed {
 }
 
 /// Converts one PDF, writing the page and its pictures to `files`.
-pub(crate) fn convert_bytes(
-    input: &[u8],
-    files: &mut dyn Files,
-) -> Result<Document, ConvertError> {
+pub(crate) fn convert_bytes(input: &[u8], files: &mut dyn Files) -> Result<Document, ConvertError> {
     if input.is_empty() {
         return Err(ConvertError::Corrupt("the file has no content".to_owned()));
     }
@@ -65,7 +71,9 @@ pub(crate) fn convert_bytes(
         PdfParser::from_bytes_with_options(&input[offset..], options).map_err(parse_error)?;
     let page_count = parser.page_count();
     if page_count as usize > PAGES_MAX {
-        return Err(ConvertError::TooLarge(format!("more than {PAGES_MAX} pages")));
+        return Err(ConvertError::TooLarge(format!(
+            "more than {PAGES_MAX} pages"
+        )));
     }
     let mut warnings = Warnings::default();
     let mut images = Images::new(files);
@@ -123,7 +131,12 @@ fn parse(
     let mut failure = None;
     let quality = parser.for_each_page(options, |event| {
         match event {
-            ParseEvent::DocumentStart { metadata, outline, form_fields, .. } => {
+            ParseEvent::DocumentStart {
+                metadata,
+                outline,
+                form_fields,
+                ..
+            } => {
                 parsed.metadata = metadata;
                 parsed.outline = outline;
                 parsed.form_fields = form_fields;
@@ -161,7 +174,10 @@ fn parse(
 
 fn warn_of_pages(parsed: &Parsed, warnings: &mut Warnings) {
     if !parsed.failed.is_empty() {
-        warnings.push(&format!("{} could not be read", pages::named(&parsed.failed)));
+        warnings.push(&format!(
+            "{} could not be read",
+            pages::named(&parsed.failed)
+        ));
     }
     if let [only] = parsed.without_text[..] {
         warnings.push(&format!("page {only} has no text; it needs OCR"));
@@ -171,24 +187,54 @@ fn warn_of_pages(parsed: &Parsed, warnings: &mut Warnings) {
     }
 }
 
+/// Whether a title was written by a program rather than by a person.
+fn is_of_program(title: &str) -> bool {
+    let lower = title.to_lowercase();
+    let is_file_name = !lower.contains(' ')
+        && lower
+            .rsplit_once('.')
+            .is_some_and(|(_, end)| FILE_EXTENSIONS.contains(&end));
+    is_file_name
+        || TITLES_OF_PROGRAMS
+            .iter()
+            .any(|title| lower.starts_with(title))
+}
+
 /// The title that a person gave the file, else its first heading.
 fn title(metadata: &Metadata, pages: &[Page]) -> Option<String> {
-    let own = one_line(metadata.title.as_deref().unwrap_or_default(), VALUE_CHARS_MAX);
-    let lower = own.to_lowercase();
-    if !own.is_empty() && !TITLES_OF_PROGRAMS.iter().any(|title| lower.starts_with(title)) {
+    let own = one_line(
+        metadata.title.as_deref().unwrap_or_default(),
+        VALUE_CHARS_MAX,
+    );
+    if !own.is_empty() && !is_of_program(&own) {
         return Some(own);
     }
-    outline::of_pages(pages).into_iter().next().map(|Heading { title, .. }| title)
+    outline::of_pages(pages)
+        .into_iter()
+        .next()
+        .map(|Heading { title, .. }| title)
 }
 
 fn metadata(parsed: &Parsed) -> Vec<(String, String)> {
-    let Metadata { author, subject, keywords, created, .. } = &parsed.metadata;
+    let Metadata {
+        author,
+        subject,
+        keywords,
+        created,
+        ..
+    } = &parsed.metadata;
     let needs_ocr = &parsed.without_text;
     let entries = [
         ("author", author.clone()),
-        ("created", created.map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())),
+        (
+            "created",
+            created.map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        ),
         ("keywords", keywords.clone()),
-        ("needs-ocr", (!needs_ocr.is_empty()).then(|| pages::ranges(needs_ocr))),
+        (
+            "needs-ocr",
+            (!needs_ocr.is_empty()).then(|| pages::ranges(needs_ocr)),
+        ),
         ("subject", subject.clone()),
     ];
     let entries = entries.into_iter().filter_map(|(key, value)| {
@@ -202,7 +248,10 @@ fn metadata(parsed: &Parsed) -> Vec<(String, String)> {
 /// links carry a digest of the input, which the input cannot contain, until such text is defused.
 fn render(parsed: Parsed, input: &[u8]) -> Result<String, ConvertError> {
     let digest = Sha256::digest(input);
-    let digest: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let own_link = format!("placed-{digest}/");
     let document = unpdf::Document {
         metadata: parsed.metadata,
@@ -216,7 +265,9 @@ fn render(parsed: Parsed, input: &[u8]) -> Result<String, ConvertError> {
         .with_image_prefix(own_link.as_str());
     let markdown = to_markdown(&document, &options)
         .map_err(|error| ConvertError::Internal(one_line(&error.to_string(), VALUE_CHARS_MAX)))?;
-    let mut markdown = markdown.replace(OUTPUT_LINK, DEFUSED_LINK).replace(&own_link, OUTPUT_LINK);
+    let mut markdown = markdown
+        .replace(OUTPUT_LINK, DEFUSED_LINK)
+        .replace(&own_link, OUTPUT_LINK);
     markdown.push('\n');
     Ok(markdown)
 }
@@ -235,7 +286,10 @@ mod tests {
             "<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R\
              /Resources<</Font<</F 5 0 R>>>>>>"
                 .to_owned(),
-            format!("<</Length {}>>\nstream\n{content}\nendstream", content.len()),
+            format!(
+                "<</Length {}>>\nstream\n{content}\nendstream",
+                content.len()
+            ),
             "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>".to_owned(),
             format!("<<{info}>>"),
         ];
@@ -246,7 +300,10 @@ mod tests {
             file.push_str(&format!("{} 0 obj\n{object}\nendobj\n", number + 1));
         }
         let xref = file.len();
-        file.push_str(&format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1));
+        file.push_str(&format!(
+            "xref\n0 {}\n0000000000 65535 f \n",
+            objects.len() + 1
+        ));
         for offset in offsets {
             file.push_str(&format!("{offset:010} 00000 n \n"));
         }
@@ -293,20 +350,33 @@ mod tests {
 
     #[test]
     fn what_is_no_pdf_is_corrupt() {
-        for input in [&b""[..], b"hello", b"%PDF-1.7", b"%PDF-1.7\nnothing behind the header"] {
+        for input in [
+            &b""[..],
+            b"hello",
+            b"%PDF-1.7",
+            b"%PDF-1.7\nnothing behind the header",
+        ] {
             let (document, _) = convert(input);
-            assert!(matches!(document, Err(ConvertError::Corrupt(_))), "{document:?}");
+            assert!(
+                matches!(document, Err(ConvertError::Corrupt(_))),
+                "{document:?}"
+            );
         }
     }
 
     #[test]
     fn titles_of_programs_do_not_count() {
         let check = |title: &str, expected: Option<&str>| {
-            let metadata = Metadata { title: Some(title.to_owned()), ..Metadata::default() };
+            let metadata = Metadata {
+                title: Some(title.to_owned()),
+                ..Metadata::default()
+            };
             assert_eq!(super::title(&metadata, &[]).as_deref(), expected);
         };
         check("Microsoft Word - report.docx", None);
         check(" ", None);
+        check("four-lectures.dvi", None);
+        check("Notes on main.tex", Some("Notes on main.tex"));
         check("Annual report", Some("Annual report"));
     }
 }

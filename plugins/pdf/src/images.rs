@@ -50,7 +50,8 @@ impl<'a> Images<'a> {
         page.elements.retain_mut(|block| match block {
             Block::Image { resource_id, .. } => {
                 let at = outputs.iter().position(|(id, _)| id == resource_id);
-                at.map(|at| *resource_id = outputs.swap_remove(at).1).is_some()
+                at.map(|at| *resource_id = outputs.swap_remove(at).1)
+                    .is_some()
             }
             _ => true,
         });
@@ -71,8 +72,17 @@ impl<'a> Images<'a> {
             return Ok(None);
         }
         self.bytes = bytes;
-        let on_page = self.files.iter().rev().take_while(|file| file.page == Some(page)).count();
-        let path = format!("images/p{page:03}-{:02}.{}", on_page + 1, picture.extension());
+        let on_page = self
+            .files
+            .iter()
+            .rev()
+            .take_while(|file| file.page == Some(page))
+            .count();
+        let path = format!(
+            "images/p{page:03}-{:02}.{}",
+            on_page + 1,
+            picture.extension()
+        );
         self.sink.put(&path, data)?;
         self.files.push(OutputFile {
             path: path.clone(),
@@ -87,10 +97,15 @@ impl<'a> Images<'a> {
     pub(crate) fn finish(self, warnings: &mut Warnings) -> Vec<OutputFile> {
         if self.unsupported > 0 {
             let count = self.unsupported;
-            warnings.push(&format!("{count} pictures are in a format that cannot be kept"));
+            warnings.push(&format!(
+                "{count} pictures are in a format that cannot be kept"
+            ));
         }
         if self.left_out > 0 {
-            warnings.push(&format!("{} pictures beyond the limits were left out", self.left_out));
+            warnings.push(&format!(
+                "{} pictures beyond the limits were left out",
+                self.left_out
+            ));
         }
         self.files
     }
@@ -107,14 +122,18 @@ mod tests {
         let mut page = Page::letter(number);
         for (id, data) in images {
             page.add_block(Block::image(*id));
-            page.images.push(((*id).to_owned(), Resource::png(data.to_vec())));
+            page.images
+                .push(((*id).to_owned(), Resource::png(data.to_vec())));
         }
         page
     }
 
     #[test]
     fn each_picture_once_and_named_by_page() {
-        let (a, b) = (b"\x89PNG\r\n\x1a\nA".as_slice(), b"\x89PNG\r\n\x1a\nB".as_slice());
+        let (a, b) = (
+            b"\x89PNG\r\n\x1a\nA".as_slice(),
+            b"\x89PNG\r\n\x1a\nB".as_slice(),
+        );
         let mut files = MemoryFiles::default();
         let mut images = Images::new(&mut files);
         let mut first = page(1, &[("x](y", a), ("jp2", b"\0\0\0\x0cjP  ")]);

@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn probes_by_header() {
         let check = |head: &[u8], name: &str, expected| {
-            assert_eq!(PdfConverter::probe(head.to_vec(), name.to_owned()), expected);
+            assert_eq!(
+                PdfConverter::probe(head.to_vec(), name.to_owned()),
+                expected
+            );
         };
         check(b"%PDF-1.7", "x", 100);
         check(b"\n\n%PDF-1.7", "x", 80);

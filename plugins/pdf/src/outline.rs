@@ -33,9 +33,9 @@ pub(crate) fn of_bookmarks(outline: &Outline, page_count: u32) -> Vec<Heading> {
 
 /// The headings of the pages, in order.
 pub(crate) fn of_pages(pages: &[Page]) -> Vec<Heading> {
-    let blocks = pages.iter().flat_map(|page| {
-        page.elements.iter().map(move |block| (page.number, block))
-    });
+    let blocks = pages
+        .iter()
+        .flat_map(|page| page.elements.iter().map(move |block| (page.number, block)));
     let headings = blocks.filter_map(|(page, block)| match block {
         Block::Paragraph(paragraph) => {
             let level = paragraph.style.heading_level?;
@@ -64,9 +64,15 @@ mod tests {
             .into_iter()
             .map(|heading| (heading.level, heading.title, heading.page))
             .collect();
-        let expected =
-            [(1, "Chapter 1", Some(1)), (2, "Section", None), (1, "Chapter 2", Some(3))];
-        assert_eq!(found, expected.map(|(level, title, page)| (level, title.to_owned(), page)));
+        let expected = [
+            (1, "Chapter 1", Some(1)),
+            (2, "Section", None),
+            (1, "Chapter 2", Some(3)),
+        ];
+        assert_eq!(
+            found,
+            expected.map(|(level, title, page)| (level, title.to_owned(), page))
+        );
     }
 
     #[test]
@@ -75,6 +81,13 @@ mod tests {
         page.add_paragraph(Paragraph::heading("A", 2));
         page.add_paragraph(Paragraph::with_text("text"));
         let found = of_pages(&[page]);
-        assert_eq!(found, [Heading { level: 2, title: "A".to_owned(), page: Some(4) }]);
+        assert_eq!(
+            found,
+            [Heading {
+                level: 2,
+                title: "A".to_owned(),
+                page: Some(4)
+            }]
+        );
     }
 }

@@ -31,5 +31,9 @@ pub fn parse_description(json: &str) -> Description {
         media_type: entry.media_type,
         extensions: entry.extensions,
     });
-    Description { name: file.name, version: file.version, accepts: accepts.collect() }
+    Description {
+        name: file.name,
+        version: file.version,
+        accepts: accepts.collect(),
+    }
 }

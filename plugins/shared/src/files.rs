@@ -36,7 +36,10 @@ impl<'a> JobFiles<'a> {
     pub fn new(request: &'a Request) -> Self {
         let assets = request.assets.iter();
         let assets = assets.map(|asset| (asset.reference.as_str(), asset.path.as_str()));
-        Self { output: &request.output, assets: assets.collect() }
+        Self {
+            output: &request.output,
+            assets: assets.collect(),
+        }
     }
 }
 
@@ -48,7 +51,9 @@ impl Files for JobFiles<'_> {
 
     fn put(&mut self, path: &str, bytes: &[u8]) -> Result<(), ConvertError> {
         let full = format!("{}/{path}", self.output);
-        let folder = full.rsplit_once('/').map_or(self.output, |(folder, _)| folder);
+        let folder = full
+            .rsplit_once('/')
+            .map_or(self.output, |(folder, _)| folder);
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&full, bytes));
         written.map_err(|error| ConvertError::Internal(format!("write `{path}`: {error}")))
     }
@@ -108,7 +113,8 @@ fn read_bounded(path: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
     }
     let mut bytes = Vec::with_capacity(size as usize);
     // The size is a hint only: the bound holds for what is read.
-    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+    file.take(bytes_max.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(io::ErrorKind::FileTooLarge.into());
     }

@@ -28,7 +28,8 @@ impl Warnings {
     #[must_use]
     pub fn into_sentences(mut self) -> Vec<String> {
         if self.left_out > 0 {
-            self.sentences.push(format!("{} more warnings of this kind", self.left_out));
+            self.sentences
+                .push(format!("{} more warnings of this kind", self.left_out));
         }
         self.sentences
     }

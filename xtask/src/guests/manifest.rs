@@ -9,7 +9,8 @@ use super::{GuestError, Result};
 /// Where the components are checked in, relative to the root.
 pub(super) const PREBUILT: &str = "plugins/prebuilt";
 const FILE_NAME: &str = "manifest.json";
-const FORMAT: u32 = 1;
+/// The form of the manifest.
+pub(super) const FORMAT: u32 = 1;
 
 /// A media type and its extensions, as in a `description.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +30,32 @@ pub(super) struct Description {
 }
 
 impl Description {
-    /// Reads `folder/description.json`.
-    pub(super) fn read(folder: &Path) -> Result<Self> {
+    /// Reads `folder/description.json`, which must speak of `name` and of the package's version.
+    pub(super) fn read(folder: &Path, name: &str) -> Result<Self> {
+        let version = package_version(folder)?;
         let path = folder.join("description.json");
         let bytes = std::fs::read(&path).map_err(GuestError::io("read", &path))?;
-        let read = serde_json::from_slice(&bytes);
-        read.map_err(|error| {
+        let description: Self = serde_json::from_slice(&bytes).map_err(|error| {
             GuestError::new(format!("failed to read `{}`: {error}", path.display()))
-        })
+        })?;
+        if description.name != name || description.version != version {
+            let path = path.display();
+            let message = format!("`{path}` does not say `{name}` and `{version}`");
+            return Err(GuestError::new(message));
+        }
+        Ok(description)
     }
+}
+
+/// The version in `folder/Cargo.toml`.
+fn package_version(folder: &Path) -> Result<String> {
+    let path = folder.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path).map_err(GuestError::io("read", &path))?;
+    let version = text
+        .lines()
+        .find_map(|line| line.strip_prefix("version = \"")?.strip_suffix('"'));
+    let none = || GuestError::new(format!("`{}` has no version of its own", path.display()));
+    version.map(str::to_owned).ok_or_else(none)
 }
 
 /// One component.
@@ -62,6 +80,8 @@ pub(super) struct Manifest {
     pub(super) format: u32,
     /// First line of `rustc -vV`.
     pub(super) rustc: String,
+    /// Digest of the standard library for the target, which some machines build themselves.
+    pub(super) std: String,
     /// Digest of wasi-libc's `libc.a`.
     pub(super) wasi_libc: String,
     /// Versions of `wasm-component-ld` and of the linker it runs.
@@ -70,22 +90,6 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// A manifest of these components.
-    pub(super) fn new(
-        rustc: &str,
-        wasi_libc: &str,
-        linker: &str,
-        components: Vec<Component>,
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            rustc: rustc.to_owned(),
-            wasi_libc: wasi_libc.to_owned(),
-            linker: linker.to_owned(),
-            components,
-        }
-    }
-
     /// Reads the checked-in manifest.
     pub(super) fn read(root: &Path) -> Result<Self> {
         let path = root.join(PREBUILT).join(FILE_NAME);
@@ -119,6 +123,7 @@ impl Manifest {
     pub(super) fn built_otherwise(&self, other: &Self) -> Option<String> {
         let pairs = [
             ("compiler", &self.rustc, &other.rustc),
+            ("standard library", &self.std, &other.std),
             ("wasi-libc", &self.wasi_libc, &other.wasi_libc),
             ("linker", &self.linker, &other.linker),
         ];

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::manifest::{Component, Manifest};
+use super::manifest::{Component, FORMAT, Manifest};
 use super::{GuestError, Result};
 use crate::sources_digest::sha256_hex;
 
@@ -19,6 +19,8 @@ pub(super) const HOW_TO_GET: &str = "no compiler here has the target wasm32-wasi
     or name a compiler in KBHOST_WASM_RUSTC";
 /// Debian's compiler with the source of its library.
 const DEBIAN_PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+/// How the stamp of a toolchain ends that `tools/wasm-toolchain.sh` of this checkout makes.
+const STAMP: &str = "wasm32-wasip2 v2";
 /// Settings of the caller that would change the bytes: removed when a name begins so.
 const CLEARED_PREFIXES: [&str; 4] = ["CARGO_BUILD_", "CARGO_PROFILE_", "CARGO_TARGET_", "RUSTC_"];
 /// Likewise, whole names.
@@ -48,6 +50,8 @@ pub(super) struct Toolchain {
     sysroot: PathBuf,
     /// First line of `rustc -vV`.
     version: String,
+    /// Digest of the standard library.
+    std: String,
     /// Digest of `libc.a`.
     libc: String,
     linker: String,
@@ -68,12 +72,7 @@ pub(super) fn availability(root: &Path) -> Result<Availability> {
             }
         };
     }
-    let cached = cached_rustc();
-    let found = Toolchain::of("rustc".as_ref()).or_else(|| {
-        cached
-            .as_ref()
-            .and_then(|cached| Toolchain::of(cached.as_os_str()))
-    });
+    let found = Toolchain::of("rustc".as_ref()).or_else(|| Toolchain::of(cached_rustc()?.as_ref()));
     Ok(match found {
         Some(toolchain) => Availability::Ready(toolchain),
         None if can_make(root) => Availability::CanBeMade,
@@ -100,8 +99,14 @@ fn cached_toolchain() -> Option<PathBuf> {
     Some(cache.join("kbhost/wasm-toolchain"))
 }
 
+/// The cached compiler, unless an earlier form of the script made it.
 fn cached_rustc() -> Option<PathBuf> {
-    Some(cached_toolchain()?.join("bin/rustc"))
+    let folder = cached_toolchain()?;
+    let stamp = std::fs::read_to_string(folder.join("stamp")).ok()?;
+    stamp
+        .trim_end()
+        .ends_with(STAMP)
+        .then(|| folder.join("bin/rustc"))
 }
 
 fn can_make(root: &Path) -> bool {
@@ -124,12 +129,25 @@ fn make(root: &Path) -> Result<Toolchain> {
         install
             .args(["-qq", "install", "-y", "--no-install-recommends"])
             .args(DEBIAN_PACKAGES);
+        if !has_linker() {
+            install.arg("lld-22");
+        }
         must_run(install.env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     must_run(Command::new(root.join("tools/wasm-toolchain.sh")).arg(&destination))?;
     let rustc = destination.join("bin/rustc");
     Toolchain::of(rustc.as_os_str())
         .ok_or_else(|| GuestError::new(format!("`{}` lacks {TARGET}", rustc.display())))
+}
+
+/// Whether the usual compiler brings a linker for WebAssembly; Debian's does not.
+fn has_linker() -> bool {
+    let sysroot = output(Command::new("rustc").args(["--print", "sysroot"])).unwrap_or_default();
+    let tools = Path::new(sysroot.trim_end()).join("lib/rustlib");
+    let hosts = std::fs::read_dir(tools).into_iter().flatten().flatten();
+    hosts
+        .map(|host| host.path().join("bin/gcc-ld/wasm-ld"))
+        .any(|linker| linker.exists())
 }
 
 fn must_run(command: &mut Command) -> Result<()> {
@@ -158,6 +176,25 @@ fn version_line(program: &Path) -> Option<String> {
     Some(text.lines().next()?.trim().to_owned())
 }
 
+/// Digest of the libraries in a folder, by name and bytes.
+fn library_digest(folder: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
+    let mut libraries: Vec<PathBuf> = entries
+        .filter(|path| path.extension() == Some(OsStr::new("rlib")))
+        .collect();
+    libraries.sort();
+    let mut lines = String::new();
+    for library in libraries {
+        let bytes = std::fs::read(&library).ok()?;
+        let name = library.file_name()?.display().to_string();
+        lines.push_str(&format!("{name}\0{}\n", sha256_hex(&bytes)));
+    }
+    (!lines.is_empty()).then(|| sha256_hex(lines.as_bytes()))
+}
+
 impl Toolchain {
     /// Examines a compiler; `None` if it does not run or has not the target.
     fn of(rustc: &OsStr) -> Option<Self> {
@@ -181,6 +218,7 @@ impl Toolchain {
         Some(Self {
             rustc: rustc.to_owned(),
             version: verbose.lines().next()?.to_owned(),
+            std: library_digest(&library)?,
             libc: libc.map_or("unknown".to_owned(), |libc| sha256_hex(&libc)),
             linker: format!("{component_linker}; {linker}"),
             sysroot,
@@ -189,7 +227,24 @@ impl Toolchain {
 
     /// The manifest of components built with this.
     pub(super) fn manifest(&self, components: Vec<Component>) -> Manifest {
-        Manifest::new(&self.version, &self.libc, &self.linker, components)
+        Manifest {
+            format: FORMAT,
+            rustc: self.version.clone(),
+            std: self.std.clone(),
+            wasi_libc: self.libc.clone(),
+            linker: self.linker.clone(),
+            components,
+        }
+    }
+
+    /// A name of its own for the target directory: cargo does not notice when a compiler of the same
+    /// version comes with another library.
+    pub(super) fn short_name(&self) -> String {
+        let identity = format!(
+            "{}\n{}\n{}\n{}",
+            self.version, self.std, self.libc, self.linker
+        );
+        sha256_hex(identity.as_bytes())[..12].to_owned()
     }
 
     /// Sets up a cargo command: this compiler, none of the caller's settings, no paths in the bytes.
