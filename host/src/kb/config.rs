@@ -143,7 +143,7 @@ pub fn parse_jobs(text: &str) -> Result<Jobs, String> {
     match text.parse::<usize>() {
         Ok(count @ 1..=JOBS_MAX) => Ok(Jobs::Count(count)),
         _ => Err(format!(
-            "`{}` is neither `auto` nor a number from 1 to {JOBS_MAX}",
+            "must be `auto` or a number from 1 to {JOBS_MAX}, not `{}`",
             SafeLine::with_max(text, 40)
         )),
     }

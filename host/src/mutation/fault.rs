@@ -29,6 +29,8 @@ mod armed {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
+    use rustix::fs::{Mode, OFlags};
+
     struct Fault {
         pattern: String,
         mode: String,
@@ -79,21 +81,14 @@ mod armed {
         })
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the trace of a rig lies outside every KB"
-    )]
     fn trace(name: &str) {
         let Some(path) = std::env::var_os("KBHOST_FAULT_TRACE") else {
             return;
         };
-        if let Ok(mut file) = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-        {
-            // A trace that cannot be written shows in the rig that reads it.
-            drop(writeln!(file, "{name}"));
+        // A trace that cannot be written shows in the rig that reads it.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+        if let Ok(fd) = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)) {
+            drop(writeln!(std::fs::File::from(fd), "{name}"));
         }
     }
 }
