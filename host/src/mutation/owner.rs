@@ -163,6 +163,10 @@ impl Owner {
 }
 
 /// How an attempt to commit ended.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value, handed to the caller at once"
+)]
 enum Attempt {
     /// Verdicts are given.
     Done,
