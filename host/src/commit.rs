@@ -87,8 +87,8 @@ pub enum Event {
         seq: Seq,
         /// How to name it.
         display: String,
-        /// The name they are registered under; `None` if that document is gone again.
-        name: Option<DocName>,
+        /// The name they are registered under.
+        name: DocName,
     },
     /// It could not be prepared.
     PrepareFailed {
@@ -286,11 +286,9 @@ fn handle(
                         display,
                         receipt,
                     }),
-                    Some(Verdict::Duplicate(name)) => on_event(Event::AlreadyIn {
-                        seq,
-                        display,
-                        name: Some(name),
-                    }),
+                    Some(Verdict::Duplicate(name)) => {
+                        on_event(Event::AlreadyIn { seq, display, name })
+                    }
                     Some(Verdict::Failed(error)) => on_event(Event::CommitFailed {
                         seq,
                         display,
@@ -306,8 +304,16 @@ fn handle(
             } => {
                 preparations.window.release(0);
                 let (SkipReason::AlreadyRegistered(hash) | SkipReason::SameAs(_, hash)) = reason;
-                let name = owner.registered_name(&hash);
-                on_event(Event::AlreadyIn { seq, display, name });
+                match owner.registered_name(&hash) {
+                    Some(name) => on_event(Event::AlreadyIn { seq, display, name }),
+                    // The document it is a copy of is not in either.
+                    None if outcome.stop.is_some() => end.not_tried += 1,
+                    None => on_event(Event::CommitFailed {
+                        seq,
+                        display,
+                        error: MutationError::OriginalNotIn,
+                    }),
+                }
             }
             Told::Failed {
                 seq,

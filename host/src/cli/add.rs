@@ -15,8 +15,8 @@ use crate::enumerate::{self, Filter, Inputs};
 use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
-use crate::mutation::{LockWait, Owner, OwnerOptions};
-use crate::plugin::{Limits, PluginSet};
+use crate::mutation::{AcquireError, LockWait, MutationError, Owner, OwnerOptions};
+use crate::plugin::PluginSet;
 use crate::prepare::{self, Preparations, StagingRoot};
 
 /// Adds what `args` names.
@@ -44,14 +44,16 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         return Ok(exit(&reporter.finish(other_kinds, None), None, None));
     }
     let jobs = workers(args.jobs, config.jobs);
+    let signals = Signals::install().map_err(CommandError::Signals)?;
     let run = Run {
-        signals: Signals::install().map_err(CommandError::Signals)?,
         owner: OwnerOptions {
             wait: LockWait(args.lock_wait()),
+            cancel: Arc::clone(&signals.cancel),
             clock: settings.clock.clone(),
             command: "add",
             config,
         },
+        signals,
         jobs,
         root,
         plugins,
@@ -94,7 +96,7 @@ impl Run {
         if let Err(error) = owner.finish() {
             reporter.warn(&error.into());
         }
-        Ok(end.stop.map(|cause| self.stopped(cause)))
+        Ok(end.stop.and_then(|cause| self.stopped(cause)))
     }
 
     /// Loads the converters and starts the workers.
@@ -104,7 +106,7 @@ impl Run {
         let catalogue = Mutex::new(catalogue);
         let options = prepare::Options {
             jobs: self.jobs,
-            limits: Limits::default(),
+            limits: engine::limits(),
             converter_options: Vec::new(),
             is_known: Box::new(move |hash| is_known(&catalogue, hash)),
             cancel: Arc::clone(&self.signals.cancel),
@@ -113,14 +115,16 @@ impl Run {
         Ok(prepare::start(inputs, plugins, staging, options))
     }
 
-    fn stopped(&self, cause: StopCause) -> CommandError {
+    /// The error of a run that was stopped. A user who ended the wait for the lock knows why.
+    fn stopped(&self, cause: StopCause) -> Option<CommandError> {
         match cause {
-            StopCause::Mutation(error) => error.into(),
-            StopCause::Prepare(error) => CommandError::Prepare {
+            StopCause::Mutation(MutationError::Acquire(AcquireError::Cancelled)) => None,
+            StopCause::Mutation(error) => Some(error.into()),
+            StopCause::Prepare(error) => Some(CommandError::Prepare {
                 display: self.root.path().display().to_string(),
                 error: Box::new(error),
                 accepted: Vec::new(),
-            },
+            }),
         }
     }
 }
@@ -155,7 +159,6 @@ fn exit(summary: &Summary, stop: Option<&CommandError>, signal: Option<Exit>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mutation::{AcquireError, MutationError};
 
     #[test]
     fn exit_codes_by_weight() {

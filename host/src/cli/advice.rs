@@ -151,6 +151,7 @@ fn of_acquire(error: &AcquireError) -> Advice {
             "wait until the other command is done and run this one again, or wait longer with \
              `--lock-timeout SECONDS`",
         ),
+        AcquireError::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
         AcquireError::Path(error) => of_path(error),
         AcquireError::Nested => Advice::bug(),
         AcquireError::Kb(error) => of_kb(error),
@@ -184,6 +185,11 @@ fn of_mutation(error: &MutationError) -> Advice {
              time, then look at `kbhost status`",
         ),
         MutationError::Undeclared(_) => Advice::bug(),
+        MutationError::OriginalNotIn => Advice::new(
+            Exit::Failed,
+            "original-not-in",
+            "run the same command again",
+        ),
         MutationError::NoFreeName(_) => Advice::new(
             Exit::Failed,
             "no-free-name",

@@ -36,6 +36,23 @@ pub(super) fn load<'a>(
     Ok(plugins.load(&media_types)?)
 }
 
+/// What each call into a converter may use. With the feature `fault-points`, `KBHOST_TEST_CPU_MS`
+/// sets the CPU limit, so that a test can reach it in less than a minute.
+pub(super) fn limits() -> Limits {
+    let limits = Limits::default();
+    #[cfg(feature = "fault-points")]
+    if let Some(ms) = std::env::var("KBHOST_TEST_CPU_MS")
+        .ok()
+        .and_then(|ms| ms.parse().ok())
+    {
+        return Limits {
+            cpu_max: std::time::Duration::from_millis(ms),
+            ..limits
+        };
+    }
+    limits
+}
+
 /// Prepares one input on this thread.
 ///
 /// # Errors
@@ -46,7 +63,7 @@ pub(super) fn prepare_one(
     staging: &StagingRoot,
     cancel: Arc<AtomicBool>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
-    let limits = Limits::default();
+    let limits = limits();
     prepare::prepare_one(source, plugins, staging, &limits, &[], cancel).map_err(Box::new)
 }
 

@@ -209,7 +209,7 @@ impl<'a> Reporter<'a> {
                 receipt,
             } => self.document(committed(seq, display, &receipt), None),
             Event::AlreadyIn { seq, display, name } => {
-                self.document(already_in(seq, display, Status::Skipped, name), None);
+                self.document(already_in(seq, display, Status::Skipped, Some(name)), None);
             }
             Event::PrepareFailed {
                 seq,
@@ -422,7 +422,7 @@ mod tests {
             Event::AlreadyIn {
                 seq: Seq(2),
                 display: display("c.md"),
-                name: DocName::new("a"),
+                name: DocName::new("a").unwrap(),
             },
             Event::PrepareFailed {
                 seq: Seq(3),

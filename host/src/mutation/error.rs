@@ -18,6 +18,9 @@ pub enum AcquireError {
         /// Who holds it, one safe line.
         holder: Option<String>,
     },
+    /// The user ended the wait.
+    #[error("lock the knowledge base: cancelled")]
+    Cancelled,
     /// The lock file cannot be opened or locked.
     #[error(transparent)]
     Path(#[from] PathError),
@@ -92,6 +95,10 @@ pub enum MutationError {
     /// Every name that could be made for a document is taken.
     #[error("name the document `{0}`: every name made from it is taken")]
     NoFreeName(String),
+    /// An input was skipped as a copy, and the document with the same bytes was not committed, or was
+    /// removed meanwhile.
+    #[error("skip it as a copy: the document with the same bytes is not in the knowledge base")]
+    OriginalNotIn,
     /// A page changed between planning and publishing.
     #[error("replace `{0}`: it changed while the change was planned")]
     Restless(String),
@@ -123,6 +130,7 @@ impl MutationError {
             )
             | Self::Undeclared(_)
             | Self::NoFreeName(_)
+            | Self::OriginalNotIn
             | Self::Restless(_) => false,
         }
     }

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::marker::PhantomData;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::registry::Registry;
@@ -62,13 +63,14 @@ impl OfficialPath {
     }
 }
 
-/// Takes the lock, waiting at most `wait`, and drains recovery.
+/// Takes the lock, waiting at most `wait` and not after `cancel` is set, and drains recovery.
 ///
 /// # Errors
 /// If the lock is not free in time, cannot be taken, or recovery needs a person.
 pub(super) fn acquire(
     root: &Arc<KbRoot>,
     wait: Duration,
+    cancel: &AtomicBool,
     command: &str,
     clock: &Clock,
     openkb_export: OpenKbExport,
@@ -77,9 +79,13 @@ pub(super) fn acquire(
     let entered = span.enter();
     let storage = Storage::new(Arc::clone(root));
     storage.point("lock.before")?;
-    let deadline = Instant::now() + wait;
-    let gate = lock(&storage, &layout::gate_lock(), wait, deadline)?;
-    let held = lock(&storage, &layout::ingest_lock(), wait, deadline)?;
+    let patience = Patience {
+        wait,
+        deadline: Instant::now() + wait,
+        cancel,
+    };
+    let gate = lock(&storage, &layout::gate_lock(), &patience)?;
+    let held = lock(&storage, &layout::ingest_lock(), &patience)?;
     drop(gate);
     holder::record(&storage, command, clock);
     storage.point("lock.after")?;
@@ -110,12 +116,14 @@ impl Drop for Held {
     }
 }
 
-fn lock(
-    storage: &Storage,
-    path: &KbPath,
+/// How long somebody waits for both files.
+struct Patience<'a> {
     wait: Duration,
     deadline: Instant,
-) -> Result<Held, AcquireError> {
+    cancel: &'a AtomicBool,
+}
+
+fn lock(storage: &Storage, path: &KbPath, patience: &Patience<'_>) -> Result<Held, AcquireError> {
     let mut pause = BACK_OFF.0;
     loop {
         let file = storage.open_lock(path)?;
@@ -136,14 +144,18 @@ fn lock(
             Err(error) if error.kind() == fs2::lock_contended_error().kind() => {}
             Err(error) => return Err(failed(error).into()),
         }
-        if Instant::now() >= deadline {
+        if patience.cancel.load(Ordering::SeqCst) {
+            return Err(AcquireError::Cancelled);
+        }
+        let left = patience.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(AcquireError::Busy {
                 path: storage.root().path().to_owned(),
-                waited: wait,
+                waited: patience.wait,
                 holder: holder::describe(storage.root()),
             });
         }
-        std::thread::sleep(pause.min(deadline.saturating_duration_since(Instant::now())));
+        std::thread::sleep(pause.min(left));
         pause = (pause * 2).min(BACK_OFF.1);
     }
 }

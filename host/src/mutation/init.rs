@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::aftermath::LOG_HEAD;
@@ -85,6 +86,7 @@ pub fn init(dir: &Path, language: &str) -> Result<Initialised, InitError> {
     let guard = guard::acquire(
         &root,
         Duration::from_secs(10),
+        &AtomicBool::new(false),
         "init",
         &Clock::System,
         OpenKbExport::Never,

@@ -1,6 +1,7 @@
 //! The serial owner as the commit queue sees it: takes groups, gives verdicts.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::coordinator::{self, End};
@@ -27,6 +28,8 @@ pub struct LockWait(pub Duration);
 pub struct OwnerOptions {
     /// Lock timeout.
     pub wait: LockWait,
+    /// Set to end a wait for the lock.
+    pub cancel: Arc<AtomicBool>,
     /// Time of log lines and records.
     pub clock: Clock,
     /// Settings of the KB.
@@ -60,6 +63,7 @@ impl Owner {
         guard::acquire(
             &self.root,
             options.wait.0,
+            &options.cancel,
             options.command,
             &options.clock,
             options.config.openkb_export,

@@ -51,6 +51,7 @@ impl Bench {
     fn owner(&self) -> Owner {
         let options = OwnerOptions {
             wait: LockWait(Duration::from_secs(2)),
+            cancel: Arc::default(),
             clock: Clock::from_source_date_epoch(Some("1750000000")),
             config: Config::default(),
             command: "add",
@@ -63,6 +64,7 @@ impl Bench {
         guard::acquire(
             &self.root,
             Duration::from_millis(50),
+            &std::sync::atomic::AtomicBool::new(false),
             "add",
             &clock,
             OpenKbExport::Auto,

@@ -3,6 +3,8 @@
 //!
 //! The time limit is the CPU time of the thread that runs the guest, so that a loaded machine
 //! gives the same result; the host's own walks through the output are not charged to the guest.
+//! Nor does the ceiling of wall time count, where the system tells it, the time in which the
+//! thread was ready and no core was free: more workers than cores are no reason to end a job.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ pub(super) struct Watch {
     output: Option<PathBuf>,
     cpu_start: Duration,
     wall_start: Instant,
+    queued_start: Duration,
     measured: Instant,
 }
 
@@ -43,6 +46,7 @@ impl Watch {
             output: output.map(Path::to_owned),
             cpu_start: thread_cpu(),
             wall_start: now,
+            queued_start: thread_queued(),
             measured: now,
         }
     }
@@ -50,6 +54,12 @@ impl Watch {
     /// CPU time of the call so far.
     pub(super) fn cpu(&self) -> Duration {
         thread_cpu().saturating_sub(self.cpu_start)
+    }
+
+    /// Wall time of the call so far, without the time it waited for a core.
+    fn wall(&self) -> Duration {
+        let queued = thread_queued().saturating_sub(self.queued_start);
+        self.wall_start.elapsed().saturating_sub(queued)
     }
 
     /// Looks at the running call.
@@ -62,7 +72,7 @@ impl Watch {
         }
         self.check_cpu()?;
         let limit = self.limits.cpu_max.saturating_mul(Limits::WALL_FACTOR);
-        if self.wall_start.elapsed() > limit {
+        if self.wall_start.elapsed() > limit && self.wall() > limit {
             return Err(JobFailure::Wall { limit });
         }
         if self.measured.elapsed() >= OUTPUT_PERIOD {
@@ -117,6 +127,21 @@ impl Watch {
 fn thread_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
+}
+
+/// Time since its start in which this thread was ready to run and waited for a core; zero where
+/// the system does not tell.
+fn thread_queued() -> Duration {
+    std::fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| queued(&text))
+        .unwrap_or_default()
+}
+
+/// The second field of `schedstat`: nanoseconds in the run queue.
+fn queued(schedstat: &str) -> Option<Duration> {
+    let nanoseconds = schedstat.split_whitespace().nth(1)?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -202,6 +227,19 @@ mod tests {
         assert_eq!(measure(dir.path(), 10, 100).unwrap(), Measure::Within);
         deep(OUTPUT_DEPTH_MAX);
         assert_eq!(measure(dir.path(), 10, 100).unwrap(), Measure::TooDeep);
+    }
+
+    #[test]
+    fn the_run_queue_is_the_second_field() {
+        let check = |text, expected| assert_eq!(queued(text), expected, "{text}");
+        check(
+            "124241434 1207432834 34\n",
+            Some(Duration::from_nanos(1_207_432_834)),
+        );
+        check("0 0 0\n", Some(Duration::ZERO));
+        check("1", None);
+        check("a b c", None);
+        check("", None);
     }
 
     #[test]
