@@ -1,0 +1,237 @@
+//! The hermetic environment of a test: its own home, clock and KB; the environment cleared; only
+//! the cache of compiled components is shared, because compiling is slow and tested elsewhere.
+
+pub mod corpus;
+mod registry;
+pub mod strace;
+mod tree;
+pub mod wait;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+pub use registry::logical_registry;
+pub use tree::{staging_entries, tree};
+
+/// 2025-06-15 15:06:40 UTC: log lines and records of every test carry it.
+pub const EPOCH: &str = "1750000000";
+
+/// One test's world.
+pub struct Env {
+    dir: tempfile::TempDir,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit code; -1 if a signal ended it.
+    pub code: i32,
+}
+
+impl Env {
+    /// A fresh world without a KB.
+    pub fn empty() -> Self {
+        let dir = tempfile::Builder::new()
+            .prefix("kbhost-test-")
+            .tempdir()
+            .unwrap();
+        for name in ["home", "tmp", "docs"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Self { dir }
+    }
+
+    /// A fresh world with an empty KB in `kb/`.
+    pub fn new() -> Self {
+        let env = Self::empty();
+        let said = env.run(["init", "kb"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        env
+    }
+
+    /// The root of everything.
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A path beneath the root.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.root().join(relative)
+    }
+
+    /// The KB.
+    pub fn kb(&self) -> PathBuf {
+        self.path("kb")
+    }
+
+    /// A file of the KB as text.
+    pub fn kb_text(&self, relative: &str) -> String {
+        let path = self.kb().join(relative);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// Writes an input document, with its folders.
+    pub fn doc(&self, relative: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path("docs").join(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The binary with the environment of this world, run in its root, on the KB if there is one.
+    pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kbhost"));
+        self.hermetic(&mut command);
+        command.args(args);
+        command
+    }
+
+    /// Gives a command this world's environment.
+    pub fn hermetic(&self, command: &mut Command) {
+        command
+            .current_dir(self.root())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("LC_ALL", "C.UTF-8")
+            .env("TZ", "UTC")
+            .env("COLUMNS", "100")
+            .env("SOURCE_DATE_EPOCH", EPOCH)
+            .env("KBHOST_CACHE_DIR", shared_cache())
+            .env("KBHOST_KB", self.kb())
+            .stdin(Stdio::null());
+    }
+
+    /// Runs the binary to its end.
+    pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Said {
+        self.finish(&mut self.command(args))
+    }
+
+    /// Runs the binary with further environment variables.
+    pub fn run_with<S: AsRef<OsStr>>(
+        &self,
+        vars: &[(&str, &str)],
+        args: impl IntoIterator<Item = S>,
+    ) -> Said {
+        let mut command = self.command(args);
+        command.envs(vars.iter().copied());
+        self.finish(&mut command)
+    }
+
+    /// Runs a prepared command to its end; this world's root reads `$ROOT` in what it said.
+    pub fn finish(&self, command: &mut Command) -> Said {
+        let output = command.output().unwrap();
+        self.said(output.status.code(), &output.stdout, &output.stderr)
+    }
+
+    /// Starts a command with its output captured.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits for a started command.
+    pub fn wait(&self, child: Child) -> Said {
+        let output = child.wait_with_output().unwrap();
+        self.said(output.status.code(), &output.stdout, &output.stderr)
+    }
+
+    /// The registry's rows as text: what counts, without times, ids and epochs.
+    pub fn logical_registry(&self) -> String {
+        logical_registry(&self.kb())
+    }
+
+    fn said(&self, code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Said {
+        let root = self.root().canonicalize().unwrap();
+        let text = |bytes: &[u8]| {
+            String::from_utf8_lossy(bytes)
+                .replace(&root.display().to_string(), "$ROOT")
+                .replace(&self.root().display().to_string(), "$ROOT")
+        };
+        Said {
+            stdout: text(stdout),
+            stderr: text(stderr),
+            code: code.unwrap_or(-1),
+        }
+    }
+}
+
+/// The compiled components that all tests share.
+fn shared_cache() -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kbhost-cache");
+    fs::create_dir_all(&path).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    path
+}
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
+}
+
+/// A component: rebuilt by the test command where that was possible, else the one checked in.
+pub fn component(name: &str) -> PathBuf {
+    let file = format!("{name}.wasm");
+    match std::env::var_os("KBHOST_TEST_COMPONENTS") {
+        Some(dir) => Path::new(&dir).join(file),
+        None => repository().join("plugins/prebuilt").join(file),
+    }
+}
+
+/// Notes that a rig cannot run here; under `KBHOST_TEST_STRICT=1` that is a failure.
+pub fn skip(rig: &str, why: &str) {
+    use std::io::Write as _;
+    assert_ne!(
+        std::env::var("KBHOST_TEST_STRICT").as_deref(),
+        Ok("1"),
+        "{rig} cannot run here: {why}"
+    );
+    let line = format!("skip: {rig}: {why}");
+    if let Some(log) = std::env::var_os("KBHOST_TEST_SKIP_LOG") {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
+        writeln!(file, "{line}").unwrap();
+    }
+    eprintln!("{line}");
+}
+
+/// Compares a command's standard output, standard error and exit code with what was expected.
+#[macro_export]
+macro_rules! assert_said {
+    ($said:expr, code: $code:expr, stdout: $stdout:expr, stderr: $stderr:expr $(,)?) => {{
+        let said = $said;
+        let expected = $crate::support::Said {
+            stdout: $stdout.to_owned(),
+            stderr: $stderr.to_owned(),
+            code: $code,
+        };
+        assert!(
+            said.stdout == expected.stdout
+                && said.stderr == expected.stderr
+                && said.code == expected.code,
+            "--- said {}\n{}\n--- stderr\n{}\n=== expected {}\n{}\n--- stderr\n{}",
+            said.code,
+            said.stdout,
+            said.stderr,
+            expected.code,
+            expected.stdout,
+            expected.stderr
+        );
+    }};
+}
