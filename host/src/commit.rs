@@ -236,7 +236,8 @@ fn handle(
 ) {
     let mut group = Vec::new();
     let mut told = Vec::new();
-    for message in turn {
+    let mut turn = turn.into_iter();
+    for message in turn.by_ref() {
         match message {
             Message::Ready(document) => {
                 told.push(Told::Document {
@@ -259,13 +260,22 @@ fn handle(
                 seq,
                 display,
                 error,
-            } => told.push(Told::Failed {
-                seq,
-                display,
-                error,
-            }),
+            } => {
+                let is_of_the_kb = error.is_of_the_kb();
+                told.push(Told::Failed {
+                    seq,
+                    display,
+                    error,
+                });
+                if is_of_the_kb {
+                    break;
+                }
+            }
         }
     }
+    // Behind trouble of the KB nothing is tried, whatever is ready: what is in is a beginning of
+    // the inputs, for any number of workers.
+    end.not_tried += turn.count() as u64;
     let outcome = if group.is_empty() {
         GroupOutcome::default()
     } else {
@@ -321,9 +331,9 @@ fn handle(
                 error,
             } => {
                 preparations.window.release(0);
-                if error.is_of_the_kb() && end.stop.is_none() {
-                    end.stop = Some(StopCause::Prepare(error));
+                if error.is_of_the_kb() {
                     end.not_tried += 1;
+                    end.stop = Some(StopCause::Prepare(error));
                 } else {
                     on_event(Event::PrepareFailed {
                         seq,

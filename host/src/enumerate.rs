@@ -364,7 +364,10 @@ fn reason(error: &ignore::Error) -> (Option<&Path>, Option<io::Error>) {
             reason(err)
         }
         ignore::Error::Io(error) => {
-            let source = match error.raw_os_error() {
+            // The walk wraps the system's error in one that names the path again.
+            let wrapped = error.get_ref().and_then(|wrapper| wrapper.source());
+            let wrapped = wrapped.and_then(|source| source.downcast_ref::<io::Error>());
+            let source = match wrapped.unwrap_or(error).raw_os_error() {
                 Some(code) => io::Error::from_raw_os_error(code),
                 None => io::Error::from(error.kind()),
             };

@@ -2,6 +2,9 @@
 //! the exit code. Matches are exhaustive: a new variant does not compile without its advice.
 
 use std::io;
+use std::path::Path;
+
+use rustix::io::Errno;
 
 use super::error::CommandError;
 use super::exit::Exit;
@@ -70,8 +73,10 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         }
         CommandError::Export(StagingError::Path(error)) => of_export(error),
         CommandError::Prepare {
-            error, accepted, ..
-        } => of_prepare(error, accepted),
+            display,
+            error,
+            accepted,
+        } => of_prepare(error, display, accepted),
         CommandError::NoDocument(_) => Advice::new(
             Failed,
             "no-document",
@@ -104,10 +109,7 @@ fn of_kb(error: &KbError) -> Advice {
         KbError::ForeignOwner(path) => Advice::new(
             Exit::Usage,
             "foreign-kb",
-            format!(
-                "if you trust it, name it with `--kb-dir {}`",
-                path.display()
-            ),
+            format!("if you trust it, name it with `--kb-dir {}`", word(path)),
         ),
         KbError::Path(error) => of_path(error),
         KbError::InvalidPath(_) => Advice::new(
@@ -130,6 +132,14 @@ fn of_kb(error: &KbError) -> Advice {
             format!("correct the setting in `{}`", path.display()),
         ),
         KbError::Registry { path, source } => of_sqlite(source, &path.display().to_string()),
+        KbError::SearchIndex { path, .. } => Advice::new(
+            Exit::Failed,
+            "search-index",
+            format!(
+                "remove `{}`: the next `kbhost add` builds it anew",
+                path.display()
+            ),
+        ),
         KbError::RegistryInvalid { path, .. } => Advice::new(
             Exit::Recovery,
             "registry",
@@ -257,7 +267,7 @@ fn of_enumerate(error: &EnumerateError) -> Advice {
     }
 }
 
-fn of_prepare(error: &PrepareError, accepted: &[String]) -> Advice {
+fn of_prepare(error: &PrepareError, display: &str, accepted: &[String]) -> Advice {
     let failed = |code, hint: String| Advice::new(Exit::Failed, code, hint);
     match error {
         PrepareError::Enumerate(error) => of_enumerate(error),
@@ -279,9 +289,12 @@ fn of_prepare(error: &PrepareError, accepted: &[String]) -> Advice {
         ),
         PrepareError::Empty(path) => failed(
             "empty",
-            format!("look at the file, `ls -l {path}`: its content may have been lost in a copy"),
+            format!(
+                "look at the file, `ls -l {}`: its content may have been lost in a copy",
+                word(path)
+            ),
         ),
-        PrepareError::Job(job) => of_job(&job.failure),
+        PrepareError::Job(job) => of_job(&job.failure, display),
         PrepareError::Staging(StagingError::Path(error)) => of_path(error),
         PrepareError::Workers(_) => failed(
             "workers",
@@ -293,14 +306,14 @@ fn of_prepare(error: &PrepareError, accepted: &[String]) -> Advice {
     }
 }
 
-fn of_job(failure: &JobFailure) -> Advice {
+fn of_job(failure: &JobFailure, display: &str) -> Advice {
     let limit = "split the document into smaller ones, or try another converter with \
                  `--plugin FILE.wasm`";
     let author = "report it to the author of the plugin, or try another one with \
                   `--plugin FILE.wasm`";
     let failed = |code, hint: &str| Advice::new(Exit::Failed, code, hint);
     match failure {
-        JobFailure::Converter(error) => of_converter(error),
+        JobFailure::Converter(error) => of_converter(error, display),
         JobFailure::Cpu { .. } => failed("limit-cpu", limit),
         JobFailure::Wall { .. } => failed("limit-wall", limit),
         JobFailure::Memory { .. } => failed("limit-memory", limit),
@@ -315,20 +328,26 @@ fn of_job(failure: &JobFailure) -> Advice {
     }
 }
 
-fn of_converter(error: &ConvertError) -> Advice {
+fn of_converter(error: &ConvertError, display: &str) -> Advice {
     let failed = |code, hint: &str| Advice::new(Exit::Failed, code, hint);
     match error {
         ConvertError::Unsupported(_) => failed(
             "unsupported",
             "save it in another format, or try another converter with `--plugin FILE.wasm`",
         ),
-        ConvertError::Corrupt(_) => failed(
+        ConvertError::Corrupt(_) => Advice::new(
+            Exit::Failed,
             "malformed",
-            "open the file with its own program, save it again, and add it again with `kbhost add`",
+            format!(
+                "`file {}` tells what it is; if it opens in its own program, save it anew from \
+                 there, a text as UTF-8, and try again",
+                word(display)
+            ),
         ),
         ConvertError::Encrypted(_) => failed(
             "encrypted",
-            "remove the password with your PDF program and add it again",
+            "save a copy without the password, in your PDF program or with `qpdf --decrypt`, and \
+             use that",
         ),
         ConvertError::TooLarge(_) => failed(
             "too-large",
@@ -364,29 +383,32 @@ fn of_export(error: &PathError) -> Advice {
 }
 
 fn of_path(error: &PathError) -> Advice {
-    let path = error.path.display();
+    if Errno::from_io_error(&error.source) == Some(Errno::LOOP) {
+        let hint = format!("`ls -l {}` shows where the link leads", word(&error.path));
+        return Advice::new(Exit::Failed, "symlink", hint);
+    }
     let (code, hint) = match error.source.kind() {
         io::ErrorKind::NotFound => (
             "not-found",
-            format!("look for the right name near it: `ls {}`", parent(error)),
+            format!("look for the right name near it: `ls {}`", folder(error)),
         ),
         io::ErrorKind::PermissionDenied => (
             "permission",
-            format!("look at the permissions: `ls -ld {path}`"),
+            format!("look at the permissions: `ls -ld {}`", word(&error.path)),
         ),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => (
             "disk-full",
             format!(
                 "make room on the disk (`df -h {}`), then run the same command again: what is in \
                  already is skipped",
-                parent(error)
+                folder(error)
             ),
         ),
         io::ErrorKind::ReadOnlyFilesystem => (
             "read-only",
             format!(
                 "the disk is mounted read-only: `findmnt -T {}` shows it",
-                parent(error)
+                folder(error)
             ),
         ),
         _ => return Advice::without_hint(Exit::Failed, "io"),
@@ -394,12 +416,25 @@ fn of_path(error: &PathError) -> Advice {
     Advice::new(Exit::Failed, code, hint)
 }
 
-/// The folder of the path, for a hint about something that is not there itself.
-fn parent(error: &PathError) -> String {
-    match error.path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.display().to_string(),
-        _ => ".".to_owned(),
+/// The nearest folder above the path that there is, as a word of a shell.
+fn folder(error: &PathError) -> String {
+    let above = error.path.ancestors().skip(1);
+    let there = above.into_iter().find(|path| path.is_dir());
+    word(there.unwrap_or(Path::new(".")))
+}
+
+/// A path as one word of a shell: commands in hints are pasted, and names come from strangers.
+pub(super) fn word(path: impl AsRef<Path>) -> String {
+    let text = path.as_ref().to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    let text = match text.strip_prefix('-') {
+        Some(_) => format!("./{text}"),
+        None => text.into_owned(),
+    };
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
     }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 fn of_sqlite(error: &rusqlite::Error, path: &str) -> Advice {
@@ -424,7 +459,7 @@ fn of_sqlite(error: &rusqlite::Error, path: &str) -> Advice {
             Advice::new(
                 Exit::Failed,
                 "permission",
-                format!("look at the permissions: `ls -l {path}`"),
+                format!("look at the permissions: `ls -l {}`", word(path)),
             )
         }
         _ => Advice::without_hint(Exit::Failed, "registry-io"),
@@ -447,7 +482,7 @@ mod tests {
     }
 
     fn path(kind: io::ErrorKind) -> PathError {
-        PathError::new("write", "kb/wiki/a.md", kind)
+        PathError::new("write", "src/cli/none/a.md", kind)
     }
 
     #[test]
@@ -491,19 +526,37 @@ mod tests {
             path(StorageFull),
             "disk-full",
             Exit::Failed,
-            "df -h kb/wiki",
+            "`df -h src/cli`",
         );
-        check(path(NotFound), "not-found", Exit::Failed, "ls kb/wiki");
+        check(path(NotFound), "not-found", Exit::Failed, "`ls src/cli`");
         check(
             path(ReadOnlyFilesystem),
             "read-only",
             Exit::Failed,
-            "kb/wiki",
+            "findmnt -T src/cli",
         );
         check(path(PermissionDenied), "permission", Exit::Failed, "a.md");
         let exists = StagingError::Path(path(io::ErrorKind::AlreadyExists));
         let exists = CommandError::Export(exists);
         check(exists, "exists", Exit::Failed, "--force");
+    }
+
+    #[test]
+    fn commands_in_hints_can_be_pasted() {
+        let check = |path: &str, expected: &str| assert_eq!(word(path), expected);
+        check("docs/a.md", "docs/a.md");
+        check("docs/Überblick-1.md", "docs/Überblick-1.md");
+        check("two words.md", "'two words.md'");
+        check("$(rm -rf ~).md", "'$(rm -rf ~).md'");
+        check("it's`x`.md", r"'it'\''s`x`.md'");
+        check("-rf", "./-rf");
+        check("", "''");
+    }
+
+    #[test]
+    fn circles_of_links_can_be_looked_at() {
+        let error = PathError::new("read", "l.md", Errno::LOOP);
+        check(error, "symlink", Exit::Failed, "`ls -l l.md`");
     }
 
     #[test]
@@ -521,7 +574,7 @@ mod tests {
 
     #[test]
     fn each_limit_has_a_code_of_its_own() {
-        let code = |failure: JobFailure| of_job(&failure).code;
+        let code = |failure: JobFailure| of_job(&failure, "a.pdf").code;
         let second = Duration::from_secs(1);
         let codes = [
             code(JobFailure::Cpu {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::advice::word;
 use super::args::ConvertArgs;
 use super::engine;
 use super::error::CommandError;
@@ -181,7 +182,7 @@ fn images_left(count: usize, file: &Path) -> String {
     };
     format!(
         "note: {images} not written; `kbhost convert {} -o DIR` writes text and images",
-        file.display()
+        word(file)
     )
 }
 

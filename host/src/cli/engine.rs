@@ -36,19 +36,25 @@ pub(super) fn load<'a>(
     Ok(plugins.load(&media_types)?)
 }
 
-/// What each call into a converter may use. With the feature `fault-points`, `KBHOST_TEST_CPU_MS`
-/// sets the CPU limit, so that a test can reach it in less than a minute.
+/// The limits of each call into a converter.
+#[cfg(not(feature = "fault-points"))]
 pub(super) fn limits() -> Limits {
-    let limits = Limits::default();
-    #[cfg(feature = "fault-points")]
-    if let Some(ms) = std::env::var("KBHOST_TEST_CPU_MS")
-        .ok()
-        .and_then(|ms| ms.parse().ok())
-    {
-        return Limits {
-            cpu_max: std::time::Duration::from_millis(ms),
-            ..limits
-        };
+    Limits::default()
+}
+
+/// The limits of each call into a converter: a rig may lower them, so that it need not wait.
+#[cfg(feature = "fault-points")]
+pub(super) fn limits() -> Limits {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let mut limits = Limits::default();
+    if let Some(ms) = number("KBHOST_TEST_CPU_MS") {
+        limits.cpu_max = std::time::Duration::from_millis(ms);
+    }
+    if let Some(mib) = number("KBHOST_TEST_MEMORY_MIB") {
+        limits.memory_bytes_max = mib << 20;
+    }
+    if let Some(mib) = number("KBHOST_TEST_OUTPUT_MIB") {
+        limits.output_bytes_max = mib << 20;
     }
     limits
 }

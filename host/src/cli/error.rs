@@ -176,7 +176,14 @@ impl CommandError {
         while let Some(error) = cause
             && causes.len() < CAUSES_MAX
         {
-            causes.push(one_line(&error.to_string()));
+            let text = one_line(&error.to_string());
+            // SQLite's errors say the same again with a number before it.
+            let again = causes
+                .last()
+                .is_some_and(|last: &String| text.ends_with(last.as_str()));
+            if !again {
+                causes.push(text);
+            }
             cause = error.source();
         }
         causes
@@ -220,7 +227,7 @@ mod tests {
         );
         assert_eq!(report.causes, ["encrypted: needs a password"]);
         assert_eq!(report.code, "encrypted");
-        assert!(report.hint.unwrap().contains("remove the password"));
+        assert!(report.hint.unwrap().contains("without the password"));
     }
 
     #[test]

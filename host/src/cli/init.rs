@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::advice::word;
 use super::args::InitArgs;
 use super::error::CommandError;
 use super::exit::Exit;
@@ -38,7 +39,8 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &InitArgs) -> Result<E
     if created {
         ui.line(&format!("Created a knowledge base in {path}"));
         ui.hint(&format!(
-            "add documents with `kbhost --kb-dir {path} add PATH`"
+            "add documents with `kbhost --kb-dir {} add PATH`",
+            word(&path)
         ));
     } else {
         ui.line(&format!(

@@ -72,20 +72,24 @@ pub(super) fn run(
     }
     if answer.stale {
         ui.note("note: the search index lacks the newest documents");
-        ui.hint("the next `kbhost add` brings it up to date");
+        ui.hint("the next `kbhost add` of something new brings it up to date");
     }
     Ok(Exit::Done)
 }
 
-/// Path and heading, then the passage, indented.
-fn lines(hit: &Hit, colour: bool) -> [String; 2] {
+/// Path and heading, then the passage, indented. A section may be nothing but its heading.
+fn lines(hit: &Hit, colour: bool) -> Vec<String> {
     let mut place = Style::Bold.paint(&one_line(&hit.path), colour);
     let heading = SafeLine::new(&hit.heading);
     if !heading.is_empty() {
         place.push_str(&format!(" > {heading}"));
     }
     let snippet = SafeLine::with_max(&hit.snippet, SNIPPET_CHARS_MAX);
-    [place, format!("    {}", bold(snippet.as_str(), colour))]
+    let mut lines = vec![place];
+    if !snippet.is_empty() {
+        lines.push(format!("    {}", bold(snippet.as_str(), colour)));
+    }
+    lines
 }
 
 /// The snippet with its matches in bold; without colours they are left plain.
@@ -166,6 +170,7 @@ mod tests {
             ["wiki/sources/a.md > Part 1", "    x [2Jy"]
         );
         assert_eq!(lines(&hit("x", ""), false)[0], "wiki/sources/a.md");
+        assert_eq!(lines(&hit("", "Part"), false), ["wiki/sources/a.md > Part"]);
     }
 
     #[test]

@@ -29,7 +29,8 @@ pub(crate) fn open(
     open_stepwise(root, path, flags, mode)
 }
 
-/// Asks the kernel to resolve; `None` where it cannot (old kernel, seccomp).
+/// Asks the kernel to resolve; `None` where it cannot (old kernel, seccomp) or its answer is not
+/// exact enough.
 #[cfg(target_os = "linux")]
 fn open_resolved(
     root: std::os::fd::BorrowedFd<'_>,
@@ -41,7 +42,8 @@ fn open_resolved(
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     for _ in 0..OPENAT2_TRIES_MAX {
         match rustix::fs::openat2(root, path.as_str(), flags, mode, resolve) {
-            Err(Errno::NOSYS | Errno::PERM) => return None,
+            // With O_DIRECTORY a link is ENOTDIR, like a file: step by step the two are told apart.
+            Err(Errno::NOSYS | Errno::PERM | Errno::NOTDIR) => return None,
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Some(Err(errno.into())),
             Ok(fd) => return Some(Ok(fd)),
@@ -115,6 +117,14 @@ mod tests {
             }
         };
         check("real/file", Ok(()));
+        let as_dir = |path: &str| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let opened = open(&root, &KbPath::new(path).unwrap(), flags, Mode::empty());
+            opened.map(drop).map_err(|error| error.raw_os_error())
+        };
+        assert_eq!(as_dir("up"), Err(Some(Errno::LOOP.raw_os_error())));
+        assert_eq!(as_dir("real/file"), Err(Some(Errno::NOTDIR.raw_os_error())));
+        assert_eq!(as_dir("real"), Ok(()));
         check("link", Err(Errno::LOOP.raw_os_error()));
         check("up/secret", Err(Errno::LOOP.raw_os_error()));
         check("real/none", Err(Errno::NOENT.raw_os_error()));

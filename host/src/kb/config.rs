@@ -73,7 +73,7 @@ impl Config {
         })
     }
 
-    /// Parses YAML; an error names the key and what is wrong with it.
+    /// Parses YAML; an error names the key, if it is of one, and what is wrong.
     fn parse(text: &str) -> Result<Self, (String, String)> {
         if text
             .lines()
@@ -82,10 +82,11 @@ impl Config {
             return Ok(Self::default());
         }
         let typed: Typed = serde_saphyr::from_str(text).map_err(|error| {
-            (
-                "(file)".to_owned(),
-                SafeLine::new(&error.to_string()).to_string(),
-            )
+            // The lines behind the first one draw the place, which a single line cannot show.
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let reason = SafeLine::new(first.trim_start_matches("error: "));
+            (String::new(), reason.to_string())
         })?;
         let defaults = Self::default();
         let jobs = [
@@ -120,6 +121,7 @@ struct Typed {
 enum TypedJobs {
     Count(i64),
     Word(String),
+    Neither(serde::de::IgnoredAny),
 }
 
 impl TypedJobs {
@@ -127,6 +129,7 @@ impl TypedJobs {
         let text = match &self {
             Self::Count(count) => count.to_string(),
             Self::Word(word) => word.clone(),
+            Self::Neither(_) => "…".to_owned(),
         };
         parse_jobs(&text).map_err(|reason| (key.to_owned(), reason))
     }
@@ -164,10 +167,19 @@ mod tests {
             jobs("file_processing_jobs: 3\njobs: 2\n"),
             Ok(Some(Jobs::Count(2)))
         );
-        for bad in ["jobs: 0", "jobs: -1", "jobs: 257", "jobs: many"] {
+        for bad in [
+            "jobs: 0",
+            "jobs: -1",
+            "jobs: 257",
+            "jobs: many",
+            "jobs: [1]",
+            "jobs: 1.5",
+        ] {
             assert_eq!(jobs(bad).unwrap_err().0, "jobs", "{bad}");
         }
-        assert!(Config::parse("jobs: [").is_err());
+        let (key, reason) = Config::parse("jobs: [").unwrap_err();
+        assert_eq!(key, "");
+        assert!(reason.starts_with("line 1 column 7: "), "{reason}");
         assert!(Config::parse("openkb_export: sometimes").is_err());
     }
 }

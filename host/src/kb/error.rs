@@ -52,11 +52,11 @@ pub enum KbError {
     #[error("open `{0}`: a symbolic link is in the way")]
     Symlink(KbPath),
     /// `config.yaml` is no YAML, or a value is out of range.
-    #[error("read the setting `{key}` of `{}`: {reason}", path.display())]
+    #[error("read {} of `{}`: {reason}", setting(key), path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// The key, or `(file)`.
+        /// The key; empty if it is the file as a whole.
         key: String,
         /// What is wrong with it.
         reason: String,
@@ -69,6 +69,15 @@ pub enum KbError {
         /// Why.
         #[source]
         source: rusqlite::Error,
+    },
+    /// The search index cannot be read. It is derived: the next commit builds it anew.
+    #[error("read the search index `{}`", path.display())]
+    SearchIndex {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<rusqlite::Error>,
     },
     /// The registry holds what it cannot hold.
     #[error("trust the registry `{}`: {reason}", path.display())]
@@ -86,4 +95,11 @@ pub enum KbError {
         /// What is wrong.
         reason: String,
     },
+}
+
+fn setting(key: &str) -> String {
+    match key {
+        "" => "the settings".to_owned(),
+        key => format!("the setting `{key}`"),
+    }
 }

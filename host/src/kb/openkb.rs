@@ -34,11 +34,20 @@ pub(crate) struct Entry {
     pub(crate) origin: Option<String>,
 }
 
+/// An entry as the registry takes it over: the document, and what means nothing to us and must
+/// come back in the export.
+#[derive(Clone, Debug)]
+pub(crate) struct Imported {
+    pub(crate) row: DocumentRow,
+    pub(crate) doc_id: Option<String>,
+    pub(crate) origin: Option<String>,
+}
+
 /// Reads `hashes.json`; `None` if there is none.
 ///
 /// # Errors
 /// If it cannot be understood as a whole. A path that could leave the KB is left out of its entry.
-pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<DocumentRow>>, KbError> {
+pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<Imported>>, KbError> {
     let Some(bytes) = root.read(&layout::hashes_json(), HASHES_BYTES_MAX)? else {
         return Ok(None);
     };
@@ -56,7 +65,11 @@ pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<DocumentRow>>, KbError> {
             .ok_or_else(|| invalid(format!("`{key}` is no SHA-256")))?;
         let entry: Entry =
             serde_json::from_value(value).map_err(|e| invalid(format!("entry `{key}`: {e}")))?;
-        rows.push(row(index, hash, entry, &mut taken));
+        rows.push(Imported {
+            doc_id: entry.doc_id.clone(),
+            origin: entry.origin.clone(),
+            row: row(index, hash, entry, &mut taken),
+        });
     }
     Ok(Some(rows))
 }

@@ -133,7 +133,10 @@ impl Catalogue {
     pub fn open(root: &KbRoot) -> Result<Self, KbError> {
         let backend = match Reader::open(root)? {
             Some(reader) => Backend::Registry(reader),
-            None => Backend::OpenKb(openkb::read(root)?.unwrap_or_default()),
+            None => {
+                let imported = openkb::read(root)?.unwrap_or_default();
+                Backend::OpenKb(imported.into_iter().map(|entry| entry.row).collect())
+            }
         };
         Ok(Self { backend })
     }

@@ -78,8 +78,10 @@ pub fn search(
     registry_epoch: Option<i64>,
 ) -> Result<Answer, KbError> {
     let path = root.path().join(layout::search_db().as_str());
-    search_file(&path, words, limit, registry_epoch)
-        .map_err(|source| KbError::Registry { path, source })
+    search_file(&path, words, limit, registry_epoch).map_err(|source| KbError::SearchIndex {
+        path,
+        source: Box::new(source),
+    })
 }
 
 /// As [`search`], in the index at `path`.

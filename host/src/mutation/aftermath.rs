@@ -100,7 +100,12 @@ pub(super) fn carry_out(
             }
             Effect::Search { .. } => {
                 if let Err(error) = update_search(guard, plan) {
-                    warnings.push(warning("update the search index", &error));
+                    let cause: &dyn std::error::Error = match &error {
+                        // It is the index that was written.
+                        MutationError::Registry(source) => source,
+                        other => other,
+                    };
+                    warnings.push(warning("update the search index", cause));
                 }
             }
             Effect::ExportHashes => {

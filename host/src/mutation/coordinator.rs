@@ -9,7 +9,7 @@ use super::journal::{self, After, Before, Entry, Journal};
 use super::plan::Plan;
 use super::registry::Transaction;
 use super::touched::{Content, Touch};
-use super::{MutationError, aftermath, undo};
+use super::{MutationError, aftermath, fault, undo};
 use crate::kb::{ContentHash, KbError, KbPath, SafeLine, layout};
 
 /// Pages of at most this size are copied as pre-images, not linked: an editor that writes in place
@@ -171,8 +171,10 @@ impl<'a> Mutation<'a, Registered> {
     fn mark_committed(self) -> Result<Mutation<'a, Committed>, MutationError> {
         let guard = &self.work.guard;
         tracing::info_span!("step", name = "commit").in_scope(|| {
-            guard.storage.point("commit.before")?;
-            guard.registry.commit().map_err(MutationError::Undecided)
+            // A fault here stands for an error of COMMIT itself: before it took hold, and after.
+            commit_point(guard, "commit.before")?;
+            guard.registry.commit().map_err(MutationError::Undecided)?;
+            commit_point(guard, "commit.after")
         })?;
         Ok(Mutation {
             work: self.work,
@@ -297,8 +299,10 @@ impl Work<'_> {
             &files,
             &[pre, new, dir.clone(), layout::journal_dir()],
         )?;
-        storage.rename("snapshot.activate", &draft, &whole)?;
-        storage.sync("snapshot.activate-sync", &[], &[dir])?;
+        if !fault::is_left_out("JOURNAL") {
+            storage.rename("snapshot.activate", &draft, &whole)?;
+            storage.sync("snapshot.activate-sync", &[], &[dir])?;
+        }
         Ok(storage.point("snapshot.after")?)
     }
 
@@ -446,6 +450,13 @@ fn refuse_if_changed(guard: &MutationGuard, touch: &Touch) -> Result<(), Mutatio
         return Ok(());
     }
     Err(MutationError::Restless(path.to_string()))
+}
+
+/// Passes a fault point at which an error leaves the commit undecided.
+fn commit_point(guard: &MutationGuard, name: &str) -> Result<(), MutationError> {
+    guard.storage.point(name).map_err(|error| {
+        MutationError::Undecided(rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+    })
 }
 
 fn fixed(dir: &KbPath, name: &str) -> KbPath {

@@ -126,6 +126,7 @@ impl MutationError {
                 | KbError::ForeignOwner(_)
                 | KbError::InvalidPath(_)
                 | KbError::Symlink(_)
+                | KbError::SearchIndex { .. }
                 | KbError::Config { .. },
             )
             | Self::Undeclared(_)

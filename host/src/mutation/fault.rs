@@ -2,8 +2,10 @@
 //! `fault-points` a point is nothing.
 //!
 //! `KBHOST_FAULT=POINT:MODE[:N]` acts at the N-th passing (from 1, default 1) of the point;
-//! `MODE` is `abort`, `error` (EIO), `enospc`, `exdev`, or `delay-MS`. `POINT` may end in `*`.
-//! `KBHOST_FAULT_TRACE=FILE` appends the name of each point passed.
+//! `MODE` is `abort`, `error` (EIO), `enospc`, `exdev`, `invalid` (EINVAL: the document's fault, not
+//! the disk's), or `delay-MS`. `POINT` may end in `*`. Several faults are separated by commas.
+//! `KBHOST_FAULT_TRACE=FILE` appends the name of each point passed. `KBHOST_TEST_NO_JOURNAL` leaves
+//! out what it names: a rig that does not notice proves nothing.
 
 use std::io;
 
@@ -18,8 +20,15 @@ pub(super) fn point(_name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a rig runs without a part of the protection, to see that it notices: `JOURNAL`.
+#[cfg(not(feature = "fault-points"))]
+#[inline]
+pub(super) fn is_left_out(_part: &str) -> bool {
+    false
+}
+
 #[cfg(feature = "fault-points")]
-pub(super) use armed::point;
+pub(super) use armed::{is_left_out, point};
 
 #[cfg(feature = "fault-points")]
 mod armed {
@@ -43,11 +52,21 @@ mod armed {
     /// # Errors
     /// The injected error.
     pub(in crate::mutation) fn point(name: &str) -> io::Result<()> {
-        static FAULT: OnceLock<Option<Fault>> = OnceLock::new();
+        static FAULTS: OnceLock<Vec<Fault>> = OnceLock::new();
         trace(name);
-        let Some(fault) = FAULT.get_or_init(|| parse(&std::env::var("KBHOST_FAULT").ok()?)) else {
-            return Ok(());
-        };
+        let faults = FAULTS.get_or_init(|| {
+            let text = std::env::var("KBHOST_FAULT").unwrap_or_default();
+            text.split(',').filter_map(parse).collect()
+        });
+        faults.iter().try_for_each(|fault| pass(fault, name))
+    }
+
+    /// Whether a rig runs without a part of the protection, to see that it notices: `JOURNAL`.
+    pub(in crate::mutation) fn is_left_out(part: &str) -> bool {
+        std::env::var_os(format!("KBHOST_TEST_NO_{part}")).is_some()
+    }
+
+    fn pass(fault: &Fault, name: &str) -> io::Result<()> {
         let hit = match fault.pattern.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
             None => name == fault.pattern,
@@ -58,6 +77,7 @@ mod armed {
         match fault.mode.as_str() {
             "abort" => std::process::abort(),
             "enospc" => Err(rustix::io::Errno::NOSPC.into()),
+            "invalid" => Err(rustix::io::Errno::INVAL.into()),
             "exdev" => Err(rustix::io::Errno::XDEV.into()),
             delay if delay.starts_with("delay-") => {
                 let millis = delay["delay-".len()..].parse().unwrap_or(0);
@@ -70,7 +90,7 @@ mod armed {
 
     fn parse(text: &str) -> Option<Fault> {
         let mut parts = text.split(':');
-        let pattern = parts.next()?.to_owned();
+        let pattern = parts.next().filter(|name| !name.is_empty())?.to_owned();
         let mode = parts.next().unwrap_or("error").to_owned();
         let at = parts.next().and_then(|n| n.parse().ok()).unwrap_or(1);
         Some(Fault {

@@ -9,7 +9,9 @@ use super::MutationError;
 use super::journal::random_hex;
 use super::storage::Storage;
 use crate::kb::registry::{DocumentRow, Reader, SCHEMA, SCHEMA_VERSION, harden};
-use crate::kb::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb};
+use crate::kb::{
+    ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, identity, layout, names, openkb,
+};
 use crate::prepare::TermKind;
 
 /// The registry, open for writing. Reads go through [`Reader`].
@@ -102,7 +104,12 @@ impl Registry {
         connection
             .execute(meta, params!["schema", SCHEMA_VERSION])
             .map_err(sql)?;
-        connection.execute(meta, params!["epoch", 0]).map_err(sql)?;
+        // Documents that are there count as a commit: a search index that begins with the next one
+        // lacks them and is built anew.
+        let epoch = i64::from(imported.as_ref().is_some_and(|entries| !entries.is_empty()));
+        connection
+            .execute(meta, params!["epoch", epoch])
+            .map_err(sql)?;
         connection
             .execute(meta, params!["revision", 0])
             .map_err(sql)?;
@@ -118,8 +125,8 @@ impl Registry {
         connection
             .execute(meta, params!["hashes_written", found])
             .map_err(sql)?;
-        for row in imported.unwrap_or_default() {
-            registry.import(&row, time)?;
+        for entry in imported.unwrap_or_default() {
+            registry.import(&entry, time)?;
         }
         registry.batch("COMMIT")?;
         // The directory entry of the database must be there when the first commit is.
@@ -262,11 +269,13 @@ impl Registry {
             .prepare_cached(sql)
             .map_err(|e| self.failed(e))?;
         let rows = statement.query_map([], |row| {
+            let key: String = row.get(4)?;
             let entry = openkb::Entry {
                 name: row.get(1)?,
                 doc_name: row.get(2)?,
                 kind: row.get(3)?,
-                path: row.get(4)?,
+                // An entry of old had no path, and the key that stands for it is none.
+                path: Some(key).filter(|key| !key.starts_with(identity::LEGACY_PREFIX)),
                 raw_path: row.get(5)?,
                 source_path: row.get(6)?,
                 doc_id: row.get(7)?,
@@ -453,15 +462,16 @@ impl Registry {
             .map_err(MutationError::Registry)
     }
 
-    fn import(&self, row: &DocumentRow, time: &str) -> Result<(), MutationError> {
+    fn import(&self, entry: &openkb::Imported, time: &str) -> Result<(), MutationError> {
+        let row = &entry.row;
         self.execute(
             "UPDATE meta SET value = value + 1 WHERE key = 'revision'",
             [],
         )?;
         self.execute(
             "INSERT INTO documents (ordinal, revision, doc_name, name_fold, hash, source_key, name, type, raw_path, \
-             source_path, title, description, doc_type, added_at) VALUES (?1, (SELECT value FROM meta WHERE key = \
-             'revision'), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             source_path, title, description, doc_type, added_at, doc_id, origin) VALUES (?1, (SELECT value FROM \
+             meta WHERE key = 'revision'), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             params![
                 row.ordinal,
                 row.doc_name.as_str(),
@@ -476,6 +486,8 @@ impl Registry {
                 row.description,
                 if matches!(row.kind.as_str(), "long_pdf" | "pageindex_cloud") { "pageindex" } else { "short" },
                 time,
+                entry.doc_id,
+                entry.origin,
             ],
         )
         .map(drop)

@@ -50,7 +50,7 @@ impl CompileCache {
             Ok(Self { entries, key })
         };
         open()
-            .inspect_err(|error| warn("compiled plugins are not cached", error))
+            .inspect_err(|error| tell("compiled plugins are not cached", error))
             .ok()
     }
 
@@ -60,7 +60,7 @@ impl CompileCache {
         let entry = match self.entries.read(&name, ENTRY_BYTES_MAX) {
             Ok(entry) => entry?,
             Err(error) => {
-                warn("a compiled plugin cannot be read", &error);
+                tell("a compiled plugin cannot be read", &error);
                 return None;
             }
         };
@@ -96,7 +96,7 @@ impl CompileCache {
         entry.extend_from_slice(&code);
         let kept = self.entries.write(&name, &entry);
         if let Err(error) = kept.and_then(|()| self.entries.prune(ENTRIES_MAX)) {
-            warn("a compiled plugin cannot be kept", &error);
+            tell("a compiled plugin cannot be kept", &error);
         }
     }
 
@@ -187,8 +187,9 @@ impl Hasher for Sha256Hasher {
     }
 }
 
-fn warn(what: &str, error: &PathError) {
-    tracing::warn!("{what}: {error}: {}", error.source);
+/// Tells who asks: a cache that cannot be used costs time, and would be told with every command.
+fn tell(what: &str, error: &PathError) {
+    tracing::info!("{what}: {error}: {}", error.source);
 }
 
 #[cfg(test)]

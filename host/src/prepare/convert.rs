@@ -12,8 +12,8 @@ use super::{Analysis, PrepareError, PreparedDocument, StagingError, StagingRoot,
 use crate::enumerate::Source;
 use crate::kb::SafeLine;
 use crate::plugin::{
-    Converted, Input, Job, JobError, JobFailure, JobReport, Limits, Plugin, PluginIdentity,
-    PluginSet,
+    ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits, Plugin,
+    PluginIdentity, PluginSet,
 };
 
 /// What converts a staged input. The pool knows no more of it.
@@ -143,10 +143,11 @@ fn convert_staged(
     });
     let collected = collected.map_err(|error| match error {
         CollectError::Staging(error) => PrepareError::Staging(error),
-        CollectError::Invalid(reason) => PrepareError::Job(Box::new(JobError {
-            plugin: guest.identity().clone(),
-            failure: JobFailure::InvalidOutput(reason),
-        })),
+        CollectError::Invalid(reason) => {
+            let plugin = guest.identity().clone();
+            let failure = JobFailure::InvalidOutput(reason);
+            job_error(&staged, JobError { plugin, failure })
+        }
     })?;
 
     let _span = tracing::info_span!("analyse", seq).entered();
@@ -185,12 +186,28 @@ fn tell(report: &JobReport) {
     }
 }
 
-/// A job that ended because the run did is no failure of the converter.
+/// A job that ended because the run did, or because the disk is full, is no failure of the
+/// converter. It sees of the disk that a write failed and tells it as trouble of its own: a write
+/// in its place tells more.
 fn job_error(staged: &Staged, error: JobError) -> PrepareError {
     match error.failure {
-        JobFailure::Cancelled => PrepareError::Cancelled(staged.display.clone()),
-        _ => PrepareError::Job(Box::new(error)),
+        JobFailure::Cancelled => return PrepareError::Cancelled(staged.display.clone()),
+        JobFailure::Converter(ConvertError::Internal(_))
+        | JobFailure::Trap(_)
+        | JobFailure::Exit(_)
+        | JobFailure::InvalidOutput(_)
+        | JobFailure::Host(_) => {
+            if let Err(error) = staged.staging.probe() {
+                return PrepareError::Staging(error);
+            }
+        }
+        JobFailure::Converter(_)
+        | JobFailure::Cpu { .. }
+        | JobFailure::Wall { .. }
+        | JobFailure::Memory { .. }
+        | JobFailure::Output { .. } => {}
     }
+    PrepareError::Job(Box::new(error))
 }
 
 /// Adds the use of a second call to that of a first: they ran one after the other.

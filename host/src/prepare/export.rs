@@ -34,7 +34,7 @@ pub fn export(
         return Err(StagingError::new(
             "write",
             existing,
-            ErrorKind::AlreadyExists,
+            rustix::io::Errno::EXIST,
         ));
     }
     staging::ensure_dir(dir)?;

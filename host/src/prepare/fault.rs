@@ -1,5 +1,5 @@
-//! Switches of the test rigs: random completion order, a panic in a worker. Without the feature
-//! `fault-points` nothing of them is compiled.
+//! Switches of the test rigs: random completion order, time to change an input while it is read, a
+//! panic in a worker. Without the feature `fault-points` nothing of them is compiled.
 
 #[cfg(feature = "fault-points")]
 mod switches {
@@ -19,6 +19,15 @@ mod switches {
         std::thread::sleep(Duration::from_millis(
             mix(seed.wrapping_add(mix(seq.0))) % (DELAY_MS_MAX + 1),
         ));
+    }
+
+    /// Sleeps for `KBHOST_TEST_COPY_DELAY_MS` after an input was read and before it is looked at
+    /// again: long enough for a rig to change it.
+    pub(in super::super) fn copied() {
+        let millis = std::env::var("KBHOST_TEST_COPY_DELAY_MS").ok();
+        if let Some(millis) = millis.and_then(|millis| millis.parse().ok()) {
+            std::thread::sleep(Duration::from_millis(millis));
+        }
     }
 
     /// Panics for an input whose display holds `KBHOST_TEST_PANIC`.
@@ -46,7 +55,9 @@ mod switches {
 
     pub(in super::super) fn delay(_: Seq) {}
 
+    pub(in super::super) fn copied() {}
+
     pub(in super::super) fn panic_for(_: &str) {}
 }
 
-pub(super) use switches::{delay, panic_for};
+pub(super) use switches::{copied, delay, panic_for};

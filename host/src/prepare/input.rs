@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::beneath::irregular;
-use super::{PrepareError, ReadyFile, StagingDir, StagingError, staging};
+use super::{PrepareError, ReadyFile, StagingDir, StagingError, fault, staging};
 use crate::enumerate::{EnumerateError, Source};
 use crate::kb::{ContentHash, PathError, Seq, SourceKey};
 
@@ -162,6 +162,7 @@ fn copy_once(
         copy.write_all(read)
             .map_err(|error| StagingError::new("write", target, error))?;
     }
+    fault::copied();
     let after = fingerprint(source, &input)?;
     let consistent = before == after && size == before.size;
     Ok(consistent.then(|| (ContentHash::from_bytes(digest.finalize().into()), size)))
@@ -327,6 +328,10 @@ mod tests {
                 }
             }
         });
+        // On a busy machine the thread starts when it can.
+        while path.metadata().unwrap().len() == 8 << 20 {
+            std::thread::yield_now();
+        }
         let outcome = stage_at(&path, true, 1 << 30);
         stop.store(true, Ordering::Relaxed);
         writer.join().unwrap();

@@ -29,6 +29,10 @@ const OWNER_SUFFIX: &str = ".owner";
 /// takes a few microseconds of bad luck each time.
 const OPEN_TRIES_MAX: u32 = 8;
 
+/// A disk that does not take this much is full: converted documents are of this size, and what a
+/// converter managed to write before it failed still lies there.
+const PROBE_BYTES: usize = 1 << 20;
+
 /// Why staging failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
@@ -250,6 +254,23 @@ impl StagingDir {
     #[must_use]
     pub fn ready(&self) -> PathBuf {
         self.path().join("ready")
+    }
+
+    /// Tries whether the disk still takes what a converter may write: to the converter a full
+    /// disk and a broken one look alike.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub(super) fn probe(&self) -> Result<(), StagingError> {
+        let path = self.path.join("probe");
+        let written = create_file(&path).and_then(|mut file| {
+            let above = self.path.parent().unwrap_or(&self.path);
+            file.write_all(&vec![0; PROBE_BYTES])
+                .map_err(|error| StagingError::new("write to", above, error))
+        });
+        // What is left of it goes with the directory.
+        drop(fs::remove_file(&path));
+        written
     }
 
     /// Removes the directory and everything in it.
