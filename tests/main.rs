@@ -12,7 +12,16 @@
 mod support;
 
 mod add;
+mod bad_input;
+mod cli;
+mod convert;
+mod effects;
+mod golden;
 mod manifest;
+mod openkb;
 mod order;
+mod pages;
 mod races;
+mod recovery;
+mod sandbox;
 mod signals;

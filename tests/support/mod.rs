@@ -3,6 +3,7 @@
 
 pub mod corpus;
 mod registry;
+mod rigs;
 pub mod strace;
 mod tree;
 pub mod wait;
@@ -11,9 +12,11 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 pub use registry::logical_registry;
-pub use tree::{staging_entries, tree};
+pub use rigs::{Mount, Nobody, copy_tree, give, has, is_root, on_a_terminal};
+pub use tree::{everything, staging_entries, tree};
 
 /// 2025-06-15 15:06:40 UTC: log lines and records of every test carry it.
 pub const EPOCH: &str = "1750000000";
@@ -37,9 +40,25 @@ pub struct Said {
 impl Env {
     /// A fresh world without a KB.
     pub fn empty() -> Self {
+        Self::beneath(&std::env::temp_dir())
+    }
+
+    /// A fresh world with an empty KB, in memory where the system has a place for that: for rigs
+    /// that kill processes by the hundred and that no power cut follows.
+    #[cfg(feature = "fault-points")]
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let env = match memory.metadata() {
+            Ok(metadata) if metadata.is_dir() => Self::beneath(memory),
+            _ => Self::empty(),
+        };
+        env.with_kb()
+    }
+
+    fn beneath(parent: &Path) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("kbhost-test-")
-            .tempdir()
+            .tempdir_in(parent)
             .unwrap();
         for name in ["home", "tmp", "docs"] {
             fs::create_dir(dir.path().join(name)).unwrap();
@@ -49,10 +68,13 @@ impl Env {
 
     /// A fresh world with an empty KB in `kb/`.
     pub fn new() -> Self {
-        let env = Self::empty();
-        let said = env.run(["init", "kb"]);
+        Self::empty().with_kb()
+    }
+
+    fn with_kb(self) -> Self {
+        let said = self.run(["init", "kb"]);
         assert_eq!(said.code, 0, "{said:?}");
-        env
+        self
     }
 
     /// The root of everything.
@@ -131,6 +153,20 @@ impl Env {
         self.said(output.status.code(), &output.stdout, &output.stderr)
     }
 
+    /// Runs a prepared command that must end within `limit`: a hang is a failure, not a wait.
+    pub fn finish_within(&self, limit: Duration, command: &mut Command) -> Said {
+        let mut child = self.spawn(command);
+        let deadline = Instant::now() + limit;
+        while child.try_wait().unwrap().is_none() {
+            if Instant::now() > deadline {
+                child.kill().unwrap();
+                panic!("no end after {limit:?}: {:?}", self.wait(child));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.wait(child)
+    }
+
     /// Starts a command with its output captured.
     pub fn spawn(&self, command: &mut Command) -> Child {
         command
@@ -164,6 +200,13 @@ impl Env {
             code: code.unwrap_or(-1),
         }
     }
+}
+
+/// The answer of a command with `--json`: one line, and nothing beside it.
+pub fn json(said: &Said) -> serde_json::Value {
+    assert_eq!(said.stderr, "", "{said:?}");
+    assert_eq!(said.stdout.lines().count(), 1, "{said:?}");
+    serde_json::from_str(&said.stdout).unwrap()
 }
 
 /// The compiled components that all tests share.

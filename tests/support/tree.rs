@@ -17,6 +17,15 @@ pub fn tree(kb: &Path) -> BTreeMap<String, String> {
     found
 }
 
+/// Every file and directory beneath `dir`, in the same form; but for the shared memory in which
+/// SQLite's readers note that they read.
+pub fn everything(dir: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    walk(dir, "", &mut found);
+    found.retain(|path, _| !path.ends_with("-shm"));
+    found
+}
+
 fn walk(dir: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(dir).unwrap_or_else(|error| panic!("{}: {error}", dir.display())) {
         let entry = entry.unwrap();
@@ -31,6 +40,8 @@ fn walk(dir: &Path, prefix: &str, found: &mut BTreeMap<String, String>) {
                 name,
                 format!("link {}", fs::read_link(entry.path()).unwrap().display()),
             );
+        } else if !metadata.is_file() {
+            found.insert(name, "special".to_owned());
         } else {
             let digest = Sha256::digest(fs::read(entry.path()).unwrap());
             let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();

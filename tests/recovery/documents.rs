@@ -1,0 +1,74 @@
+//! The small documents of the recovery rigs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::support::{Env, copy_tree};
+
+/// The document that the next command adds: it shares pages with the others.
+pub(super) const FOLLOW: &str = "docs/follow.md";
+
+/// Above the size up to which a pre-image is a copy.
+const LARGE_BYTES: usize = (1 << 20) + 1;
+
+fn page(title: &str, tags: &str, text: &str) -> String {
+    format!("---\ntags: [{tags}]\n---\n# {title}\n\n{text}\n\nThe NASA report says so.\n")
+}
+
+/// A file that passes for a picture.
+pub(super) fn picture(filler: u8, bytes: usize) -> Vec<u8> {
+    let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
+    picture.resize(bytes, filler);
+    picture
+}
+
+/// Two documents that share a concept and an entity, not yet added.
+pub(super) fn first(env: Env) -> Env {
+    env.doc("a.md", page("A", "storage, alpha", "The first version."));
+    env.doc("b.md", page("B", "storage, alpha", "Another document."));
+    env.doc("c.md", page("C", "storage", "Comes last."));
+    env.doc("follow.md", page("Follow", "storage", "Comes next."));
+    env
+}
+
+/// A KB with those two and pictures; then the first changes: a picture goes, one is replaced, a
+/// concept is no longer shared, and somebody edited its summary by hand.
+pub(super) fn updated(env: Env) -> Env {
+    let env = first(env);
+    let pictures = "![one](img/one.png) ![two](img/two.png)";
+    env.doc("img/one.png", picture(1, LARGE_BYTES));
+    env.doc("img/two.png", picture(2, 100));
+    env.doc("a.md", page("A", "storage, alpha", pictures));
+    let said = env.run(["add", "docs/a.md", "docs/b.md"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(env.kb().join("wiki/concepts/alpha.md").exists());
+    env.doc("img/one.png", picture(3, LARGE_BYTES));
+    env.doc(
+        "a.md",
+        page("A new", "storage", "![one](img/one.png) and more."),
+    );
+    let summary = env.kb().join("wiki/summaries/a.md");
+    let edited = fs::read_to_string(&summary).unwrap() + "\nA remark by hand.\n";
+    fs::write(summary, edited).unwrap();
+    env
+}
+
+/// A copy of the KB in which adding the first document met `fault`.
+pub(super) fn killed(env: &Env, fault: &str) -> PathBuf {
+    let kb = env.path(&format!("dead-{}/kb", fault.replace([':', '.'], "-")));
+    copy_tree(&env.kb(), &kb);
+    let vars = [("KBHOST_FAULT", fault), ("KBHOST_KB", kb.to_str().unwrap())];
+    let said = env.run_with(&vars, ["add", "docs/a.md"]);
+    assert!(matches!(said.code, -1 | 3), "{said:?}");
+    kb
+}
+
+/// A copy of the KB to which the first document was added in peace.
+pub(super) fn copy_with_update(env: &Env) -> PathBuf {
+    let kb = env.path("done/kb");
+    copy_tree(&env.kb(), &kb);
+    let vars = [("KBHOST_KB", kb.to_str().unwrap())];
+    let said = env.run_with(&vars, ["add", "docs/a.md"]);
+    assert!(said.stdout.starts_with("updated  a "), "{said:?}");
+    kb
+}

@@ -1,0 +1,591 @@
+//! The crash matrix. Goal: whatever ends a mutation, and wherever, the KB is as before or as after
+//! it, and the next command goes on. Method: the points that a clean run passes are recorded; then
+//! each passing is killed, failed, or met by a full disk in a fresh copy of the KB, another command
+//! follows, and the tree, the registry and what is left lying about are compared with clean runs.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::documents::{self, FOLLOW};
+use crate::support::{Env, Said, copy_tree, logical_registry, staging_entries, tree};
+
+/// Two cores are what the tests can count on.
+const THREADS: usize = 2;
+
+/// A run whose documents did not share one commit took another course and is run again.
+const TRIES_MAX: usize = 10;
+
+/// Everything of a KB that must be all old or all new. The log page is an effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct State {
+    tree: BTreeMap<String, String>,
+    registry: String,
+}
+
+impl State {
+    fn of(kb: &Path) -> Self {
+        let mut tree = tree(kb);
+        tree.remove("wiki/log.md");
+        Self {
+            tree,
+            registry: logical_registry(kb),
+        }
+    }
+}
+
+/// A KB from which the action is not seen, or is, before and after the command that follows.
+struct Expected {
+    state: State,
+    followed: State,
+    exported: String,
+}
+
+/// What happens to the KB in each case, and what clean runs of it gave.
+pub(super) struct Rig {
+    env: Env,
+    base: PathBuf,
+    /// Whether `base` is one that a command left by itself.
+    settled: bool,
+    inputs: Vec<PathBuf>,
+    vars: Vec<(&'static str, &'static str)>,
+    /// Faults of every run, before the case's own.
+    faults: &'static str,
+    trace: Vec<String>,
+    old: Expected,
+    new: Expected,
+}
+
+/// One fault at one passing of the trace.
+struct Case<'a> {
+    index: usize,
+    point: &'a str,
+    nth: usize,
+    mode: &'static str,
+}
+
+/// What a run of a case left.
+struct Ran {
+    kb: PathBuf,
+    said: Said,
+}
+
+/// How many cases there were, and what was wrong.
+pub(super) struct Report {
+    cases: usize,
+    pub(super) failures: Vec<String>,
+}
+
+impl Report {
+    /// Fails the test with what was wrong.
+    pub(super) fn finish(self, name: &str, cases_min: usize) {
+        assert!(
+            self.failures.is_empty(),
+            "{name}: {} of {} cases failed\n{}",
+            self.failures.len(),
+            self.cases,
+            self.failures[..self.failures.len().min(10)].join("\n")
+        );
+        assert!(
+            self.cases >= cases_min,
+            "{name}: only {} cases: the trace is short",
+            self.cases
+        );
+    }
+}
+
+impl Rig {
+    /// A rig that adds `inputs` to the KB of `env`.
+    pub(super) fn new(env: Env, inputs: &[&str]) -> Self {
+        let base = env.kb();
+        Self::of(env, &base.clone(), base, inputs, "", &[])
+    }
+
+    /// The same run with faults or switches that every case has.
+    pub(super) fn with(
+        env: Env,
+        inputs: &[&str],
+        faults: &'static str,
+        vars: &[(&'static str, &'static str)],
+    ) -> Self {
+        let base = env.kb();
+        Self::of(env, &base.clone(), base, inputs, faults, vars)
+    }
+
+    /// A rig that adds `inputs` to `base`, a KB that a dead command left, which is to become
+    /// `settled` first.
+    pub(super) fn recovering(env: Env, settled: &Path, base: PathBuf, inputs: &[&str]) -> Self {
+        Self::of(env, settled, base, inputs, "", &[])
+    }
+
+    fn of(
+        env: Env,
+        settled: &Path,
+        base: PathBuf,
+        inputs: &[&str],
+        faults: &'static str,
+        vars: &[(&'static str, &'static str)],
+    ) -> Self {
+        let inputs = inputs.iter().map(|input| env.path("docs").join(input));
+        let nothing = || Expected {
+            state: State::of(settled),
+            followed: State::of(settled),
+            exported: String::new(),
+        };
+        let mut rig = Self {
+            inputs: inputs.collect(),
+            settled: base == settled,
+            vars: vars.to_vec(),
+            faults: "",
+            trace: Vec::new(),
+            old: nothing(),
+            new: nothing(),
+            base,
+            env,
+        };
+        let old = rig.env.path("cases/old/kb");
+        copy_tree(settled, &old);
+        rig.old = rig.expected(&old);
+        let ran = rig.clean_run("new");
+        assert_eq!(ran.said.code, 0, "{:?}", ran.said);
+        rig.new = rig.expected(&ran.kb);
+        assert_ne!(rig.old.state, rig.new.state);
+        if !faults.is_empty() {
+            rig.faults = faults;
+            rig.clean_run("faulty");
+        }
+        rig
+    }
+
+    /// Runs the action without a fault of a case and takes its trace: once its documents share one
+    /// commit.
+    fn clean_run(&mut self, name: &str) -> Ran {
+        for attempt in 0..TRIES_MAX {
+            let (ran, trace) = self.run(&format!("{name}-{attempt}"), self.faults);
+            let groups = trace.iter().filter(|point| *point == "plan.before").count();
+            if groups == 1 {
+                self.trace = trace;
+                return ran;
+            }
+        }
+        panic!("the documents never shared a commit");
+    }
+
+    fn expected(&self, kb: &Path) -> Expected {
+        let state = State::of(kb);
+        let said = self.follow(kb);
+        assert_eq!(said.code, 0, "{said:?}");
+        Expected {
+            state,
+            followed: State::of(kb),
+            exported: exported(kb),
+        }
+    }
+
+    /// Runs the action in a fresh copy of the base.
+    fn run(&self, case: &str, faults: &str) -> (Ran, Vec<String>) {
+        let dir = self.env.path("cases").join(case);
+        let (kb, trace) = (dir.join("kb"), dir.join("trace"));
+        if dir.exists() {
+            fs::remove_dir_all(&dir).unwrap();
+        }
+        copy_tree(&self.base, &kb);
+        let mut command = self.env.command(["add", "--jobs", "2"]);
+        command
+            .args(&self.inputs)
+            .envs(self.vars.iter().copied())
+            .env("KBHOST_KB", &kb)
+            .env("KBHOST_FAULT", faults)
+            .env("KBHOST_FAULT_TRACE", &trace);
+        let said = self.env.finish(&mut command);
+        let trace = fs::read_to_string(&trace).unwrap_or_default();
+        (Ran { kb, said }, trace.lines().map(str::to_owned).collect())
+    }
+
+    /// The command that comes after: it recovers, and adds a document of its own.
+    fn follow(&self, kb: &Path) -> Said {
+        let mut command = self.env.command(["add", FOLLOW]);
+        self.env.finish(command.env("KBHOST_KB", kb))
+    }
+
+    /// Runs all cases at the passings that `wanted` takes, by place and name.
+    pub(super) fn matrix(
+        &self,
+        modes: &[&'static str],
+        wanted: impl Fn(usize, &str) -> bool,
+    ) -> Report {
+        let start = Instant::now();
+        let cases = self.cases(modes, wanted);
+        let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::SeqCst)) {
+                        if let Err(failure) = self.check(case) {
+                            let Case {
+                                point, nth, mode, ..
+                            } = case;
+                            let line = format!("{point}:{mode}:{nth}: {failure}");
+                            failures.lock().unwrap().push(line);
+                        }
+                    }
+                });
+            }
+        });
+        let mut points: Vec<_> = cases.iter().map(|case| case.index).collect();
+        points.dedup();
+        let mut names: Vec<_> = cases.iter().map(|case| case.point).collect();
+        names.sort_unstable();
+        names.dedup();
+        eprintln!(
+            "crash matrix: {} passings of {} fault points, {} cases, {:.0?}",
+            points.len(),
+            names.len(),
+            cases.len(),
+            start.elapsed()
+        );
+        Report {
+            cases: cases.len(),
+            failures: failures.into_inner().unwrap(),
+        }
+    }
+
+    fn cases(&self, modes: &[&'static str], wanted: impl Fn(usize, &str) -> bool) -> Vec<Case<'_>> {
+        let mut cases = Vec::new();
+        for (index, point) in self.trace.iter().enumerate() {
+            if !wanted(index, point) {
+                continue;
+            }
+            let passings = self.trace[..=index].iter();
+            let nth = passings.filter(|passed| *passed == point).count();
+            for mode in modes {
+                if *mode == "exdev" && !moves(point) {
+                    continue;
+                }
+                cases.push(Case {
+                    index,
+                    point,
+                    nth,
+                    mode,
+                });
+            }
+        }
+        cases
+    }
+
+    /// Where a point was first passed.
+    pub(super) fn place(&self, point: &str) -> usize {
+        let found = self.trace.iter().position(|passed| passed == point);
+        found.unwrap_or_else(|| panic!("`{point}` is not passed: {:?}", self.trace))
+    }
+
+    fn check(&self, case: &Case<'_>) -> Result<(), String> {
+        let Case {
+            index,
+            point,
+            nth,
+            mode,
+        } = case;
+        let comma = if self.faults.is_empty() { "" } else { "," };
+        let faults = format!("{}{comma}{point}:{mode}:{nth}", self.faults);
+        let dir = format!("{index}-{mode}");
+        let ran = (0..TRIES_MAX).find_map(|_| {
+            let (ran, trace) = self.run(&dir, &faults);
+            let same = trace.get(..=*index) == Some(&self.trace[..=*index]);
+            same.then_some(ran)
+        });
+        let ran = ran.ok_or("it never took the course of the clean run")?;
+        let committed = self.ended(case, &ran)?;
+        let expected = if committed { &self.new } else { &self.old };
+        let acknowledged = acknowledged(&ran.said);
+        if acknowledged && !committed {
+            return Err(format!("acknowledged too early: {:?}", ran.said));
+        }
+        let said = self.follow(&ran.kb);
+        if said.code != 0 || !said.stdout.starts_with("added    follow ") {
+            return Err(format!("the next command: {said:?}, after {:?}", ran.said));
+        }
+        compare("afterwards", &State::of(&ran.kb), &expected.followed)?;
+        let left = staging_entries(&ran.kb);
+        if !left.is_empty() {
+            return Err(format!("left behind: {left:?}"));
+        }
+        if ran.kb.join(".openkb/kbhost/quarantine").exists() {
+            return Err("a journal is in quarantine".to_owned());
+        }
+        if exported(&ran.kb) != expected.exported {
+            return Err("hashes.json is another".to_owned());
+        }
+        self.check_effects(&ran.kb, committed)?;
+        fs::remove_dir_all(ran.kb.parent().unwrap()).map_err(|error| error.to_string())
+    }
+
+    /// Checks how the run of a case ended, and tells whether its documents must be in.
+    fn ended(&self, case: &Case<'_>, ran: &Ran) -> Result<bool, String> {
+        let said = &ran.said;
+        let before = |point: &str| {
+            let place = self.trace.iter().position(|passed| passed == point);
+            place.is_none_or(|place| case.index < place)
+        };
+        let committed = !before("commit.after");
+        let code = |codes: &[i32]| match codes.contains(&said.code) {
+            true => Ok(()),
+            false => Err(format!("exit {} is none of {codes:?}: {said:?}", said.code)),
+        };
+        if case.mode == "abort" {
+            code(&[-1])?;
+            return Ok(committed);
+        }
+        if case.point.starts_with("commit.") {
+            code(&[3])?;
+            return Ok(committed);
+        }
+        if committed {
+            code(&[0])?;
+            if !said.stderr.contains("warning: could not ") {
+                return Err(format!("no warning: {said:?}"));
+            }
+            compare("the commit", &State::of(&ran.kb), &self.new.state)?;
+            return Ok(true);
+        }
+        if is_harmless(case) && self.faults.is_empty() {
+            code(&[0])?;
+            compare("undisturbed", &State::of(&ran.kb), &self.new.state)?;
+            return Ok(true);
+        }
+        if self.is_replayed(case) {
+            code(&[0])?;
+            compare("one by one", &State::of(&ran.kb), &self.new.state)?;
+            return Ok(true);
+        }
+        if !self.faults.is_empty() {
+            let rolled_back = case.point == "undo.link" && case.mode == "exdev";
+            code(if rolled_back { &[1] } else { &[3] })?;
+            return Ok(false);
+        }
+        if !self.settled {
+            code(&[1, 3])?;
+            return Ok(false);
+        }
+        code(&[1])?;
+        compare("rolled back", &State::of(&ran.kb), &self.old.state)?;
+        let left = staging_entries(&ran.kb);
+        if !left.is_empty() {
+            return Err(format!("left behind at once: {left:?}"));
+        }
+        let (now, then) = (log(&ran.kb), log(&self.base));
+        if now != then {
+            return Err(format!("an effect ran before the commit: {now}"));
+        }
+        Ok(false)
+    }
+
+    /// Whether a fault makes the documents of a group be committed one by one: it is one of theirs,
+    /// and comes once.
+    fn is_replayed(&self, case: &Case<'_>) -> bool {
+        case.mode == "invalid" && self.inputs.len() > 1 && case.index > self.place("drain.after")
+    }
+
+    /// The log has at most one line for each document that is in and none for others; the search
+    /// index has followed.
+    fn check_effects(&self, kb: &Path, committed: bool) -> Result<(), String> {
+        let (now, then) = (log(kb), log(&self.env.kb()));
+        let Some(lines) = now.strip_prefix(&then) else {
+            return Err(format!("the log lost lines: {now}"));
+        };
+        for input in &self.inputs {
+            let name = input.file_stem().unwrap().to_string_lossy();
+            let said = lines.matches(&format!("→ summaries/{name}")).count();
+            if said > usize::from(committed) {
+                return Err(format!("the log: {lines}"));
+            }
+        }
+        if lines.matches("→ summaries/follow\n").count() != 1 {
+            return Err(format!("the log lacks the next command: {lines}"));
+        }
+        let (epoch, documents) = (
+            ask(
+                kb,
+                "registry.db",
+                "SELECT value FROM meta WHERE key = 'epoch'",
+            ),
+            ask(kb, "registry.db", NAMES),
+        );
+        let (followed, indexed) = (
+            ask(
+                kb,
+                "search.db",
+                "SELECT value FROM meta WHERE key = 'epoch'",
+            ),
+            ask(
+                kb,
+                "search.db",
+                "SELECT group_concat(doc_name) FROM (SELECT doc_name FROM rows ORDER BY doc_name)",
+            ),
+        );
+        if (&epoch, &documents) != (&followed, &indexed) {
+            return Err(format!(
+                "the index has {indexed} of epoch {followed}, not {documents} of {epoch}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+const NAMES: &str =
+    "SELECT group_concat(doc_name) FROM (SELECT doc_name FROM documents ORDER BY doc_name)";
+
+fn ask(kb: &Path, database: &str, sql: &str) -> String {
+    let path = kb.join(".openkb/kbhost").join(database);
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = rusqlite::Connection::open_with_flags(path, flags).unwrap();
+    let value = connection.query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0));
+    match value.unwrap() {
+        rusqlite::types::Value::Integer(number) => number.to_string(),
+        rusqlite::types::Value::Text(text) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether a point stands for a system call that can meet the border of a file system.
+fn moves(point: &str) -> bool {
+    ["rename", "link", "activate", "export"]
+        .iter()
+        .any(|call| point.ends_with(call) && !point.ends_with("unlink"))
+}
+
+/// Faults that a mutation is to overcome.
+fn is_harmless(case: &Case<'_>) -> bool {
+    // Who holds the lock is only told to those who wait.
+    case.point == "holder.write"
+        || case.mode == "exdev"
+            && matches!(case.point, "publish.rename" | "snapshot.link" | "undo.link")
+}
+
+fn compare(when: &str, found: &State, expected: &State) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    let mut lines = vec![format!("{when}, the KB is not as expected:")];
+    for (path, file) in &found.tree {
+        if expected.tree.get(path) != Some(file) {
+            lines.push(format!("  found    {path}: {file}"));
+        }
+    }
+    for (path, file) in &expected.tree {
+        if found.tree.get(path) != Some(file) {
+            lines.push(format!("  expected {path}: {file}"));
+        }
+    }
+    if found.registry != expected.registry {
+        lines.push(format!(
+            "  registry {}\n  expected {}",
+            found.registry, expected.registry
+        ));
+    }
+    Err(lines.join("\n"))
+}
+
+fn acknowledged(said: &Said) -> bool {
+    let lines = &mut said.stdout.lines();
+    lines.any(|line| line.starts_with("added ") || line.starts_with("updated "))
+}
+
+fn log(kb: &Path) -> String {
+    fs::read_to_string(kb.join("wiki/log.md")).unwrap()
+}
+
+fn exported(kb: &Path) -> String {
+    fs::read_to_string(kb.join(".openkb/hashes.json")).unwrap()
+}
+
+const MODES: [&str; 5] = ["abort", "error", "enospc", "exdev", "invalid"];
+
+#[test]
+fn two_first_documents() {
+    let rig = Rig::new(documents::first(Env::in_memory()), &["a.md", "b.md"]);
+    rig.matrix(&MODES, |_, _| true).finish("first add", 200);
+}
+
+#[test]
+fn an_update_of_shared_pages_images_and_hand_edits() {
+    let rig = Rig::new(documents::updated(Env::in_memory()), &["a.md"]);
+    for point in [
+        "snapshot.link",
+        "conflict.copy",
+        "write.unlink",
+        "publish.rename",
+    ] {
+        rig.place(point);
+    }
+    rig.matrix(&MODES, |_, _| true).finish("update", 300);
+}
+
+/// The first run died with everything in place and nothing committed.
+#[test]
+fn recovery_of_an_update_that_died_before_its_commit() {
+    let env = documents::updated(Env::in_memory());
+    let dead = documents::killed(&env, "registry.after:abort");
+    let settled = env.kb();
+    let rig = Rig::recovering(env, &settled, dead, &["c.md"]);
+    let end = rig.place("drain.after");
+    rig.place("undo.link");
+    rig.matrix(&MODES, |index, _| index <= end)
+        .finish("recovery", 180);
+}
+
+/// The first run died between its commit and its effects.
+#[test]
+fn recovery_of_an_update_that_died_after_its_commit() {
+    let env = documents::updated(Env::in_memory());
+    let dead = documents::killed(&env, "commit.after:abort");
+    let done = documents::copy_with_update(&env);
+    let rig = Rig::recovering(env, &done, dead, &["c.md"]);
+    let end = rig.place("drain.after");
+    rig.matrix(&MODES, |index, _| index <= end)
+        .finish("cleanup", 50);
+}
+
+/// A second fault meets the rollback after a first one.
+#[test]
+fn a_rollback_that_fails() {
+    let env = documents::updated(Env::in_memory());
+    let rig = Rig::with(env, &["a.md"], "registry.after:error", &[]);
+    let start = rig.place("registry.after");
+    rig.place("rollback.rename");
+    rig.matrix(&MODES, |index, _| index > start)
+        .finish("rollback", 150);
+}
+
+/// A document that was copied across file systems goes back by being removed.
+#[test]
+fn a_rollback_across_file_systems() {
+    let env = documents::updated(Env::in_memory());
+    let old = State::of(&env.kb());
+    let fault = "publish.rename:exdev,registry.after:error";
+    let said = env.run_with(&[("KBHOST_FAULT", fault)], ["add", "docs/a.md"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    compare("rolled back", &State::of(&env.kb()), &old).unwrap();
+    assert_eq!(staging_entries(&env.kb()), [""; 0]);
+}
+
+/// The negative control: without the journal's last rename the rig must find broken KBs.
+#[test]
+fn the_matrix_notices_a_missing_journal() {
+    let env = documents::updated(Env::in_memory());
+    let switch = [("KBHOST_TEST_NO_JOURNAL", "1")];
+    let rig = Rig::with(env, &["a.md"], "", &switch);
+    let report = rig.matrix(&["abort"], |_, point| {
+        point.starts_with("write.") || point.starts_with("registry.")
+    });
+    let broken = report.failures.len();
+    assert!(broken > 3, "only {broken} of {} cases", report.cases);
+    assert!(
+        report.failures[0].contains("the KB is not as expected"),
+        "{:?}",
+        report.failures
+    );
+}
