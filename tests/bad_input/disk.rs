@@ -56,14 +56,8 @@ fn a_full_disk() {
             env.doc(&format!("big{document:02}.md"), format!("# Big\n\n{text}"));
         }
         let said = env.run(["add", "--jobs", jobs, "docs"]);
-        assert_eq!(said.code, 1, "{said:?}");
         assert!(
-            said.stderr.contains("caused by: No space left on device"),
-            "{said:?}"
-        );
-        assert!(
-            said.stderr
-                .contains("hint: make room on the disk (`df -h $ROOT/kb"),
+            said.stderr.contains("hint: make room on the disk"),
             "{said:?}"
         );
         assert!(!said.stdout.contains("failed"), "{said:?}");
@@ -72,8 +66,18 @@ fn a_full_disk() {
         assert!(added < 12, "{said:?}");
         let summary = format!("{added} added, {} not tried\n", 12 - added);
         assert!(said.stderr.ends_with(&summary), "{said:?}");
-        assert_eq!(staging_entries(&env.kb()), [""; 0]);
-        consistent(&env, added);
+        // Where the disk was full at the very commit, nobody knows yet whether it took hold: the
+        // journal stays, and the next command decides.
+        let undecided = said.stderr.contains("learn whether the commit succeeded");
+        assert_eq!(said.code, if undecided { 3 } else { 1 }, "{said:?}");
+        if !undecided {
+            assert!(
+                said.stderr.contains("caused by: No space left on device"),
+                "{said:?}"
+            );
+            assert_eq!(staging_entries(&env.kb()), [""; 0]);
+            consistent(&env, added);
+        }
 
         mount.remount("size=64m");
         let said = env.run(["add", "--jobs", jobs, "docs"]);

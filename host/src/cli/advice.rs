@@ -186,6 +186,13 @@ fn of_mutation(error: &MutationError) -> Advice {
         MutationError::Kb(error) => of_kb(error),
         MutationError::Path(error) => of_path(error),
         MutationError::Registry(source) => of_sqlite(source, layout::registry_db().as_str()),
+        MutationError::Undecided(error)
+            if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) =>
+        {
+            let hint =
+                "make room on the disk, then run the same command again: it settles this first";
+            Advice::new(Exit::Recovery, "undecided", hint)
+        }
         MutationError::Undecided(_) => Advice::new(Exit::Recovery, "undecided", drain),
         MutationError::DirtyRollback { .. } => Advice::new(Exit::Recovery, "dirty-rollback", drain),
         MutationError::Fenced { .. } => Advice::new(

@@ -141,6 +141,13 @@ pub fn images_dir(name: &DocName) -> KbPath {
     named(&KbPath::fixed("wiki/sources/images"), name.as_str())
 }
 
+/// Whether `path` is the image directory of some document.
+#[must_use]
+pub fn is_images_dir(path: &KbPath) -> bool {
+    path.parent()
+        .is_some_and(|parent| parent.as_str() == "wiki/sources/images")
+}
+
 /// The summary page of a document.
 #[must_use]
 pub fn summary_page(name: &DocName) -> KbPath {

@@ -196,6 +196,7 @@ impl Mutation<'_, Committed> {
         } = *self.work;
         let mut warnings = tracing::info_span!("step", name = "effects")
             .in_scope(|| aftermath::carry_out(&guard, &plan, export));
+        warnings.extend(remove_empty_image_dirs(&guard, &plan));
         let cleaned = guard
             .storage
             .point("cleanup.before")
@@ -408,6 +409,25 @@ impl Work<'_> {
         })?;
         Ok(self.guard.storage.point("registry.after")?)
     }
+}
+
+/// Removes the image folder of a document whose last image went with this commit.
+fn remove_empty_image_dirs(guard: &MutationGuard, plan: &Plan<'_>) -> Vec<SafeLine> {
+    let gone = plan
+        .touched
+        .iter()
+        .filter(|touch| touch.content == Content::Absent)
+        .filter_map(|touch| touch.path.as_kb_path().parent());
+    let mut dirs: Vec<KbPath> = gone.filter(layout::is_images_dir).collect();
+    dirs.dedup();
+    dirs.iter()
+        .filter_map(|dir| {
+            let removed = guard.storage.remove_dir("cleanup.images-dir", dir);
+            removed
+                .err()
+                .map(|error| aftermath::warning("remove an empty image folder", &error))
+        })
+        .collect()
 }
 
 /// Makes the pre-image of one path; what is there must still be what was planned from.

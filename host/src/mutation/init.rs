@@ -120,5 +120,7 @@ pub fn init(dir: &Path, language: &str) -> Result<Initialised, InitError> {
         .storage
         .sync_everything("init.sync")
         .map_err(MutationError::from)?;
+    // A new KB that is copied before its first document is whole: nothing of it waits in the log.
+    guard.release().checkpoint()?;
     Ok(Initialised::Created(root.path().to_owned()))
 }
