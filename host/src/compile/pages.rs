@@ -75,8 +75,15 @@ pub fn compile(view: &dyn KbView, document: &NamedDocument<'_>) -> Result<Change
         let Some(page) = TermPage::new(term.kind, &term.slug) else {
             continue;
         };
-        let others = draft.others(term.kind, &term.slug, document.name)?;
-        if !others.is_empty() {
+        // A page that lists documents tells by itself that the term is shared. The list of a hub's
+        // documents would cost more with every document that joins it.
+        let is_listed = draft.lists_documents(&page)?;
+        let others = if is_listed {
+            Vec::new()
+        } else {
+            draft.others(term.kind, &term.slug, document.name)?
+        };
+        if is_listed || !others.is_empty() {
             draft.join_term(document, term, &page, &others)?;
             related.push((page, term));
         }
@@ -187,7 +194,14 @@ impl<'v> Draft<'v> {
         Ok(others)
     }
 
-    /// Puts a document on the page of a term that it shares with `others`.
+    /// Whether the page of a term is there and lists documents.
+    fn lists_documents(&mut self, page: &TermPage) -> Result<bool, KbError> {
+        let text = self.text(&page.path)?;
+        Ok(text.is_some_and(|text| listed_documents(&Page::parse(text)) > 0))
+    }
+
+    /// Puts a document on the page of a term that it shares with `others`; these are needed only
+    /// where the page does not list documents yet.
     fn join_term(
         &mut self,
         document: &NamedDocument<'_>,
@@ -200,17 +214,14 @@ impl<'v> Draft<'v> {
             title: document.analysis.title.clone(),
             description: document.analysis.description.clone(),
         };
-        let listed = self
-            .text(&page.path)?
-            .map(|text| listed_documents(&Page::parse(text)) > 0);
-        if listed == Some(true) {
+        if self.lists_documents(page)? {
             // The others are there already, or their lines were taken out by hand.
             return self.edit(&page.path, |text| {
                 list_document(text, &own);
                 unlist_oldest(text);
             });
         }
-        if listed.is_none() {
+        if self.text(&page.path)?.is_none() {
             let newest_first: Vec<&Mention> =
                 [&own].into_iter().chain(others.iter().rev()).collect();
             self.set(

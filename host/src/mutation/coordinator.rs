@@ -96,10 +96,10 @@ impl<'a, S> Mutation<'a, S> {
     /// Takes one step; its failure leaves something to roll back.
     fn step<T>(
         mut self,
-        name: &'static str,
+        span: tracing::Span,
         step: impl FnOnce(&mut Work<'a>) -> Result<(), MutationError>,
     ) -> Result<Mutation<'a, T>, Aborted<'a>> {
-        let done = tracing::info_span!("step", name).in_scope(|| step(&mut self.work));
+        let done = span.in_scope(|| step(&mut self.work));
         match done {
             Ok(()) => Ok(Mutation {
                 work: self.work,
@@ -140,25 +140,25 @@ impl<'a> Mutation<'a, Planned> {
     }
 
     fn snapshot(self) -> Result<Mutation<'a, Snapshotted>, Aborted<'a>> {
-        self.step("snapshot", Work::snapshot)
+        self.step(tracing::info_span!("snapshot"), Work::snapshot)
     }
 }
 
 impl<'a> Mutation<'a, Snapshotted> {
     fn publish(self) -> Result<Mutation<'a, Published>, Aborted<'a>> {
-        self.step("publish", Work::publish)
+        self.step(tracing::info_span!("publish"), Work::publish)
     }
 }
 
 impl<'a> Mutation<'a, Published> {
     fn write(self) -> Result<Mutation<'a, Written>, Aborted<'a>> {
-        self.step("write", Work::write)
+        self.step(tracing::info_span!("write"), Work::write)
     }
 }
 
 impl<'a> Mutation<'a, Written> {
     fn register(self) -> Result<Mutation<'a, Registered>, Aborted<'a>> {
-        self.step("registry", Work::register)
+        self.step(tracing::info_span!("registry"), Work::register)
     }
 }
 
@@ -170,7 +170,7 @@ impl<'a> Mutation<'a, Registered> {
     /// next owner decides on a fresh connection.
     fn mark_committed(self) -> Result<Mutation<'a, Committed>, MutationError> {
         let guard = &self.work.guard;
-        tracing::info_span!("step", name = "commit").in_scope(|| {
+        tracing::info_span!("mark_committed").in_scope(|| {
             // A fault here stands for an error of COMMIT itself: before it took hold, and after.
             commit_point(guard, "commit.before")?;
             guard.registry.commit().map_err(MutationError::Undecided)?;
@@ -194,8 +194,8 @@ impl Mutation<'_, Committed> {
             export,
             ..
         } = *self.work;
-        let mut warnings = tracing::info_span!("step", name = "effects")
-            .in_scope(|| aftermath::carry_out(&guard, &plan, export));
+        let mut warnings =
+            tracing::info_span!("effects").in_scope(|| aftermath::carry_out(&guard, &plan, export));
         warnings.extend(remove_empty_image_dirs(&guard, &plan));
         let cleaned = guard
             .storage
@@ -240,7 +240,7 @@ impl Aborted<'_> {
             }
             Ok(())
         };
-        match tracing::info_span!("step", name = "rollback").in_scope(undone) {
+        match tracing::info_span!("rollback").in_scope(undone) {
             Ok(()) => End::RolledBack { guard, error },
             Err(source) => End::Dead(MutationError::DirtyRollback {
                 cause: error.to_string(),

@@ -127,8 +127,7 @@ impl Owner {
         outcome: &mut GroupOutcome,
     ) -> Attempt {
         for attempt in 1..=PLANS_MAX {
-            let planned =
-                tracing::info_span!("step", name = "plan").in_scope(|| plan::plan(&guard, group));
+            let planned = tracing::info_span!("plan").in_scope(|| plan::plan(&guard, group));
             let plan = match planned {
                 Ok(plan) => plan,
                 Err(error) => return refused(guard, error),
