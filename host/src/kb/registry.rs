@@ -246,7 +246,7 @@ impl Reader {
         if root.open_file(&layout::registry_db())?.is_none() {
             return Ok(None);
         }
-        let path = root.join(&layout::registry_db());
+        let path = root.database(&layout::registry_db())?;
         let connection = open_read_only(&path).map_err(|source| KbError::Registry {
             path: path.clone(),
             source,

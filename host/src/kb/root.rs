@@ -123,6 +123,22 @@ impl KbRoot {
         Ok(Some(File::from(fd)))
     }
 
+    /// Where an SQLite database lies, once it is certain that neither it nor a file that SQLite keeps
+    /// beside it is a link: SQLite opens those by name, and would write through a link that a
+    /// stranger planted.
+    ///
+    /// # Errors
+    /// If a link is in the way. What else may be wrong with a database SQLite says itself.
+    pub(crate) fn database(&self, path: &KbPath) -> Result<PathBuf, KbError> {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let file = KbPath::new(&format!("{path}{suffix}"))?;
+            if let Err(error @ KbError::Symlink(_)) = self.open_file(&file) {
+                return Err(error);
+            }
+        }
+        Ok(self.join(path))
+    }
+
     /// Reads a regular file of at most `bytes_max` bytes; `None` if there is none.
     ///
     /// # Errors
@@ -214,6 +230,25 @@ mod tests {
         assert_eq!(resolve("kb/notes/deep").unwrap().path(), kb);
         assert_eq!(resolve("kb").unwrap().path(), kb);
         assert!(matches!(resolve("."), Err(KbError::NotAKb(_))));
+    }
+
+    #[test]
+    fn a_database_has_no_link_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(".openkb/kbhost")).unwrap();
+        std::fs::write(dir.path().join("victim"), "precious").unwrap();
+        let root = KbRoot::open(dir.path()).unwrap();
+        let database = layout::registry_db();
+        assert_eq!(root.database(&database).unwrap(), root.join(&database));
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let link = root.path().join(format!("{database}{suffix}"));
+            std::os::unix::fs::symlink(root.path().join("victim"), &link).unwrap();
+            assert!(
+                matches!(root.database(&database), Err(KbError::Symlink(_))),
+                "{suffix}"
+            );
+            std::fs::remove_file(link).unwrap();
+        }
     }
 
     #[test]

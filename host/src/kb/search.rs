@@ -77,7 +77,7 @@ pub fn search(
     limit: usize,
     registry_epoch: Option<i64>,
 ) -> Result<Answer, KbError> {
-    let path = root.path().join(layout::search_db().as_str());
+    let path = root.database(&layout::search_db())?;
     search_file(&path, words, limit, registry_epoch).map_err(|source| KbError::SearchIndex {
         path,
         source: Box::new(source),

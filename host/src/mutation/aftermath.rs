@@ -166,7 +166,7 @@ fn update_search(guard: &MutationGuard, plan: &Plan<'_>) -> Result<(), MutationE
             sections: &document.analysis.sections,
         })
         .collect();
-    let path = guard.storage.root().join(&layout::search_db());
+    let path = guard.storage.root().database(&layout::search_db())?;
     let (uuid, epoch) = (
         guard.registry.uuid()?,
         guard.registry.meta_integer("epoch")?,

@@ -352,7 +352,7 @@ impl Registry {
     }
 
     fn connect(root: &KbRoot, extra: OpenFlags) -> Result<Self, KbError> {
-        let path = root.join(&layout::registry_db());
+        let path = root.database(&layout::registry_db())?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW

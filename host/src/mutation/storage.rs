@@ -72,11 +72,13 @@ impl Storage {
         let Some(stat) = self.stat(path)? else {
             return Ok(None);
         };
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            let error = io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "something else than a regular file is in the way",
-            );
+        let in_the_way = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => None,
+            FileType::Symlink => Some(Errno::LOOP.into()),
+            FileType::Directory => Some(Errno::ISDIR.into()),
+            _ => Some(io::Error::other("it is no regular file")),
+        };
+        if let Some(error) = in_the_way {
             return Err(self.error("replace", path, error));
         }
         Ok(Some(Version {
