@@ -18,6 +18,12 @@ use ignore::{Walk, WalkBuilder};
 
 use crate::kb::{KbRoot, PathError, SafeLine, Seq, SourceKey, identity, layout};
 
+/// An ignore file is read as a whole before any other limit applies.
+const IGNORE_BYTES_MAX: u64 = 1 << 20;
+
+/// The kind of an ignore file beyond that.
+const TOO_LARGE: &str = "too large";
+
 /// Names the files of a folder that are no inputs, in gitignore syntax.
 const IGNORE_FILE: &str = ".kbignore";
 
@@ -67,6 +73,9 @@ pub enum EnumerateError {
     /// A FIFO, socket or device.
     #[error("read `{0}`: it is a {1}, not a regular file")]
     NotAFile(String, &'static str),
+    /// An ignore file that nobody wrote by hand.
+    #[error("read `{0}`: an ignore file has at most 1 MiB")]
+    IgnoreTooLarge(String),
     /// A named path inside the KB's own `wiki/` or `.openkb/`.
     #[error("add `{0}`: it belongs to the knowledge base itself")]
     OwnFile(String),
@@ -224,6 +233,7 @@ impl Listing<'_> {
     /// Takes an entry of a folder, if it is a regular file that a converter takes.
     fn walked(&mut self, entry: &ignore::DirEntry, root: &Path, canonical: &Path) {
         if let Some(error) = entry.error() {
+            let error = SafeLine::new(&error.to_string());
             tracing::warn!(folder = %shown(entry.path()), %error, "part of an ignore file has no effect");
         }
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
@@ -305,7 +315,11 @@ impl Listing<'_> {
 
     fn refuse_ignore_file(&mut self, folder: &Path, kind: &'static str) {
         let path = folder.join(IGNORE_FILE);
-        self.refuse(folder, EnumerateError::NotAFile(shown(&path), kind));
+        let error = match kind {
+            TOO_LARGE => EnumerateError::IgnoreTooLarge(shown(&path)),
+            kind => EnumerateError::NotAFile(shown(&path), kind),
+        };
+        self.refuse(folder, error);
     }
 
     fn take_seq(&mut self) -> Seq {
@@ -350,7 +364,8 @@ fn walker(
 /// What a folder's ignore file is, if reading it could wait for ever.
 fn blocking_ignore_file(folder: &Path) -> Option<&'static str> {
     let metadata = std::fs::metadata(folder.join(IGNORE_FILE)).ok()?;
-    special(metadata.file_type())
+    let too_large = metadata.is_file() && metadata.len() > IGNORE_BYTES_MAX;
+    special(metadata.file_type()).or(too_large.then_some(TOO_LARGE))
 }
 
 /// The path and the system's error within an error of the walk.

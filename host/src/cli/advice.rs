@@ -255,6 +255,11 @@ fn of_plugin(error: &PluginError) -> Advice {
 fn of_enumerate(error: &EnumerateError) -> Advice {
     match error {
         EnumerateError::Path(error) => of_path(error),
+        EnumerateError::IgnoreTooLarge(_) => Advice::new(
+            Exit::Failed,
+            "ignore-file",
+            "name folders in it instead of single files, or remove it",
+        ),
         EnumerateError::NotAFile(..) => Advice::new(
             Exit::Failed,
             "not-a-file",

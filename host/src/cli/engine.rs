@@ -14,8 +14,23 @@ use crate::prepare::{self, PrepareError, PreparedDocument, StagingError, Staging
 /// # Errors
 /// If the engine cannot start or `forced` is no usable component.
 pub(super) fn plugins(forced: Option<&Path>) -> Result<PluginSet, CommandError> {
+    raise_open_files();
     let cache = CacheDir(crate::userdir::cache_dir());
     Ok(PluginSet::new(forced, &cache)?)
+}
+
+/// Raises the soft limit of open files to the hard one: each component may hold some hundred, and
+/// the owner must not run out of them because of one.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: now.maximum,
+        maximum: now.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
 }
 
 /// Compiles, or takes from the cache, what `sources` need.

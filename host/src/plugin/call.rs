@@ -20,7 +20,7 @@ use super::{JobFailure, JobReport, Limits};
 const HOSTCALL_BYTES_MAX: usize = 32 << 20;
 
 /// Component-model handles at one time; see also the table of the state.
-const COMPONENT_HANDLES_MAX: usize = 10_000;
+const COMPONENT_HANDLES_MAX: usize = 256;
 
 /// What a call is given.
 pub(super) struct Sandbox<'a> {

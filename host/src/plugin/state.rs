@@ -15,7 +15,7 @@ use super::stdio::{self, Capture};
 use super::watch::Watch;
 
 /// Handles on files, streams and pollables at one time. A converter has a few files open.
-const HANDLES_MAX: usize = 10_000;
+const HANDLES_MAX: usize = 512;
 
 /// Lines that one call may add to the log.
 const LOG_LINES_MAX: usize = 200;

@@ -10,13 +10,11 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// A regular file that was opened, with the directory it was found in.
+/// A regular file that was opened.
 #[derive(Debug)]
 pub(super) struct Found {
     /// The file, for reading.
     pub(super) file: File,
-    /// The directory that holds it.
-    pub(super) parent: OwnedFd,
     /// What the file was when it was opened.
     pub(super) metadata: fs::Metadata,
 }
@@ -73,11 +71,7 @@ pub(super) fn open_file(dir: impl AsFd, components: &[&str]) -> Result<Found, No
     if irregular(metadata.file_type()).is_some() {
         return Err(NotFound::NotRegular);
     }
-    Ok(Found {
-        file,
-        parent,
-        metadata,
-    })
+    Ok(Found { file, metadata })
 }
 
 /// What an error of opening means: `ELOOP` and, with `O_DIRECTORY`, `ENOTDIR` stand for a symbolic

@@ -7,10 +7,10 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -90,20 +90,23 @@ pub(super) fn collect(
     let mut pages_json = None;
     let mut tree_json = None;
     for file in declared {
-        let mut found = collector.find(&file.path)?;
+        let found = collector.find(&file.path)?;
         match file.role {
             OutputRole::Main => {
-                let markdown = read_text(&mut found, &file.path)?;
-                let ready = collector.take(found, file, "main.md")?;
-                main = Some((ready, markdown));
+                check_size(&found, &file.path, MAIN_BYTES_MAX)?;
+                let taken = collector.take(found, file, "main.md")?;
+                let markdown = read_text(&taken.file, &file.path)?;
+                main = Some((taken.ready, markdown));
             }
-            OutputRole::Pages => {
-                check_json(&mut found, &file.path)?;
-                pages_json = Some(collector.take(found, file, "pages.json")?);
-            }
-            OutputRole::Tree => {
-                check_json(&mut found, &file.path)?;
-                tree_json = Some(collector.take(found, file, "tree.json")?);
+            OutputRole::Pages | OutputRole::Tree => {
+                check_size(&found, &file.path, JSON_BYTES_MAX)?;
+                let (kept, name) = match file.role {
+                    OutputRole::Pages => (&mut pages_json, "pages.json"),
+                    _ => (&mut tree_json, "tree.json"),
+                };
+                let taken = collector.take(found, file, name)?;
+                check_json(&taken.file, &file.path)?;
+                *kept = Some(taken.ready);
             }
             OutputRole::Image => {
                 if images.is_empty() {
@@ -179,13 +182,10 @@ fn refuse(path: &str, reason: &str) -> CollectError {
     CollectError::Invalid(format!("`{}`: {reason}", shown(path)))
 }
 
-/// Reads the main page.
-fn read_text(found: &mut Found, path: &str) -> Result<String, CollectError> {
-    check_size(found, path, MAIN_BYTES_MAX)?;
+/// Reads the main page from our copy.
+fn read_text(mut copy: &File, path: &str) -> Result<String, CollectError> {
     let mut bytes = Vec::new();
-    (&found.file)
-        .take(MAIN_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
+    copy.read_to_end(&mut bytes)
         .map_err(|error| StagingError::new("read", path, error))?;
     String::from_utf8(bytes).map_err(|_| refuse(path, "not UTF-8"))
 }
@@ -199,10 +199,9 @@ fn check_size(found: &Found, path: &str, bytes_max: u64) -> Result<(), CollectEr
     Ok(())
 }
 
-/// Parses a JSON file without keeping it. Depth is bounded by the parser.
-fn check_json(found: &mut Found, path: &str) -> Result<(), CollectError> {
-    check_size(found, path, JSON_BYTES_MAX)?;
-    let reader = BufReader::with_capacity(CHUNK_BYTES, (&found.file).take(JSON_BYTES_MAX + 1));
+/// Parses our copy of a JSON file without keeping it. Depth is bounded by the parser.
+fn check_json(copy: &File, path: &str) -> Result<(), CollectError> {
+    let reader = BufReader::with_capacity(CHUNK_BYTES, copy);
     match serde_json::from_reader::<_, AnyJson>(reader) {
         Ok(AnyJson) => Ok(()),
         Err(error) if error.is_io() => {
@@ -212,7 +211,14 @@ fn check_json(found: &mut Found, path: &str) -> Result<(), CollectError> {
     }
 }
 
-/// Moves files from `out/` to `ready/`.
+/// A file that was copied to `ready/`.
+struct Taken {
+    ready: ReadyFile,
+    /// The copy, to be read from its start.
+    file: File,
+}
+
+/// Copies files from `out/` to `ready/`.
 struct Collector {
     out: OwnedFd,
     ready: PathBuf,
@@ -249,12 +255,12 @@ impl Collector {
     /// Takes an image, named by its page and its place among the images.
     fn take_image(
         &self,
-        mut found: Found,
+        found: Found,
         file: &OutputFile,
         number: usize,
     ) -> Result<ReadyImage, CollectError> {
         let mut head = Vec::new();
-        (&mut found.file)
+        (&found.file)
             .take(12)
             .read_to_end(&mut head)
             .map_err(|error| StagingError::new("read", &file.path, error))?;
@@ -264,67 +270,69 @@ impl Collector {
             Some(page) => format!("p{page}_img{number}.{extension}"),
             None => format!("img_{number:03}.{extension}"),
         };
+        let name = format!("{IMAGES_DIR}/{published_name}");
+        let mut taken = self.take(found, file, &name)?;
+        let mut copied = Vec::new();
+        (&mut taken.file)
+            .take(12)
+            .read_to_end(&mut copied)
+            .map_err(|error| StagingError::new("read", &file.path, error))?;
+        if image_extension(&copied) != Some(extension) {
+            return Err(refuse(&file.path, "it changed while it was collected"));
+        }
         Ok(ReadyImage {
-            file: self.take(found, file, &format!("{IMAGES_DIR}/{published_name}"))?,
+            file: taken.ready,
             published_name,
             placeholder: file.path.clone(),
         })
     }
 
-    /// Moves an open file to `ready/NAME`, hashes and syncs it. Moving instead of copying is safe
-    /// because nobody else can write here any more; that what was moved is what was opened is
-    /// checked nevertheless.
+    /// Copies an open file to a new file `ready/NAME`, hashes and syncs the copy.
+    ///
+    /// A copy, not a rename: wasmtime carries out a stream's writes on threads of its own, and one
+    /// that has started outlives the guest. It must not reach what is published later.
     fn take(
         &self,
         mut found: Found,
         declared: &OutputFile,
         name: &str,
-    ) -> Result<ReadyFile, CollectError> {
+    ) -> Result<Taken, CollectError> {
         let target = self.ready.join(name);
-        let last = declared.path.rsplit('/').next().unwrap_or(&declared.path);
         let failed = |error: std::io::Error| StagingError::new("collect", &target, error);
-        found
-            .file
-            .set_permissions(std::fs::Permissions::from_mode(0o600))
-            .map_err(failed)?;
-        rustix::fs::renameat(&found.parent, last, rustix::fs::CWD, &target)
-            .map_err(|errno| failed(errno.into()))?;
-        let (hash, size) = hash(&mut found.file).map_err(failed)?;
-        if !is_same(&target, &found.file, size).map_err(failed)? {
+        let mut copy = staging::create_file(&target)?;
+        found.file.rewind().map_err(failed)?;
+        // Not a byte more than the limits have seen, whoever still writes.
+        let size = found.metadata.size();
+        let (hash, copied) =
+            copy_hashing(&mut (&found.file).take(size), &mut copy).map_err(failed)?;
+        if copied != size {
             return Err(refuse(&declared.path, "it changed while it was collected"));
         }
         if self.sync_each {
-            found.file.sync_data().map_err(failed)?;
+            copy.sync_data().map_err(failed)?;
         }
-        Ok(ReadyFile {
+        let file = File::open(&target).map_err(failed)?;
+        let ready = ReadyFile {
             name: name.to_owned(),
             size,
             hash,
-        })
+        };
+        Ok(Taken { ready, file })
     }
 }
 
-/// Whether `path` itself is the open file and has `size` bytes and one name.
-fn is_same(path: &Path, file: &File, size: u64) -> std::io::Result<bool> {
-    let open = file.metadata()?;
-    let named = std::fs::symlink_metadata(path)?;
-    Ok((named.dev(), named.ino()) == (open.dev(), open.ino())
-        && named.nlink() == 1
-        && named.size() == size)
-}
-
-/// Hashes a file from its start.
-fn hash(file: &mut File) -> std::io::Result<(ContentHash, u64)> {
-    file.rewind()?;
+/// Copies to the end and hashes what passes.
+fn copy_hashing(from: &mut impl Read, to: &mut File) -> std::io::Result<(ContentHash, u64)> {
     let mut digest = Sha256::new();
     let mut size = 0;
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
-        match file.read(&mut chunk) {
+        match from.read(&mut chunk) {
             Ok(0) => break,
             Ok(read) => {
                 size += read as u64;
                 digest.update(&chunk[..read]);
+                to.write_all(&chunk[..read])?;
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -362,6 +362,8 @@ pub fn sweep_dead(dir: &Path) -> Result<u64, StagingError> {
         }
     }
     let mut removed = 0;
+    // One directory that will not go must not keep those of other runs.
+    let mut stuck = Ok(());
     for run in runs {
         let owner = dir.join(format!("{run}{OWNER_SUFFIX}"));
         // The lock is held until the run's directories are gone: two sweeps do not meet there.
@@ -369,17 +371,19 @@ pub fn sweep_dead(dir: &Path) -> Result<u64, StagingError> {
             continue;
         };
         for (_, path) in directories.iter().filter(|(of, _)| *of == run) {
-            remove_tree(path)?;
-            removed += 1;
+            match remove_tree(path) {
+                Ok(()) => removed += 1,
+                Err(error) => stuck = stuck.and(Err(error)),
+            }
         }
         match fs::remove_file(&owner) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(StagingError::new("remove", owner, error));
+                stuck = stuck.and(Err(StagingError::new("remove", owner, error)));
             }
             _ => {}
         }
     }
-    Ok(removed)
+    stuck.map(|()| removed)
 }
 
 /// Whether `run` has the form of a run token: `<pid>-<16 hexadecimal digits>`.
