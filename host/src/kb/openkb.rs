@@ -59,10 +59,15 @@ pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<Imported>>, KbError> {
         serde_json::from_slice(&bytes).map_err(|e| invalid(e.to_string()))?;
     let mut rows = Vec::with_capacity(entries.len());
     let mut taken = std::collections::HashSet::new();
+    let mut seen = std::collections::HashSet::new();
     for (index, (hash, value)) in entries.into_iter().enumerate() {
         let key = SafeLine::with_max(&hash, 80);
         let hash = ContentHash::from_hex(&hash)
             .ok_or_else(|| invalid(format!("`{key}` is no SHA-256")))?;
+        // The same digest in other letters is the same entry.
+        if !seen.insert(hash) {
+            continue;
+        }
         let entry: Entry =
             serde_json::from_value(value).map_err(|e| invalid(format!("entry `{key}`: {e}")))?;
         rows.push(Imported {
@@ -92,16 +97,16 @@ fn row(
         Some(path) if !path.is_empty() => SourceKey::new(path),
         _ => identity::legacy_key(&entry.name),
     };
-    let source_key = if taken.insert(format!("\u{0}{source_key}")) {
-        source_key
-    } else {
-        SourceKey::new(format!("{}{hash}", identity::LEGACY_PREFIX))
-    };
-    let doc_name = if taken.insert(names::fold(doc_name.as_str())) {
-        doc_name
-    } else {
-        names::with_suffix(&doc_name, &SourceKey::new(hash.to_hex()), 16)
-    };
+    let legacy = |n: u32| SourceKey::new(format!("{}{hash}-{n}", identity::LEGACY_PREFIX));
+    let source_key = std::iter::once(source_key)
+        .chain((0..).map(legacy))
+        .find(|key| taken.insert(format!("\u{0}{key}")))
+        .expect("the numbers do not end");
+    let hashed = |n: u32| SourceKey::new(format!("{hash}-{n}"));
+    let doc_name = std::iter::once(doc_name.clone())
+        .chain((0..).map(|n| names::with_suffix(&doc_name, &hashed(n), 16)))
+        .find(|name| taken.insert(names::fold(name.as_str())))
+        .expect("the numbers do not end");
     DocumentRow {
         ordinal: i64::try_from(index).map_or(i64::MAX, |index| index + 1),
         title: SafeLine::new(&stem).to_string(),

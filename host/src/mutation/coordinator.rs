@@ -318,8 +318,11 @@ impl Work<'_> {
         };
         let path = touch.path.as_kb_path();
         let ours = self.guard.registry.page_digest(path)?;
-        // Files of OpenKB's time have no digest of ours: nobody can tell whether they were edited.
-        if ours.is_none_or(|ours| ours == before.sha256) {
+        if ours == Some(before.sha256) {
+            return Ok(None);
+        }
+        // An original of OpenKB's time is as it was; its pages people may have edited.
+        if ours.is_none() && path.starts_with(&layout::raw_dir()) {
             return Ok(None);
         }
         let image = Journal::image(&self.id, &before.image).map_err(KbError::from)?;
@@ -384,6 +387,18 @@ impl Work<'_> {
         Ok(storage.point("write.after")?)
     }
 
+    /// Whether somebody changed a registered page since we wrote it.
+    fn was_edited(&self, path: &KbPath) -> Result<bool, MutationError> {
+        let entry = self
+            .journal
+            .entries
+            .iter()
+            .find(|entry| entry.path == *path);
+        let before = entry.and_then(|entry| entry.before.as_ref());
+        let ours = self.guard.registry.page_digest(path)?;
+        Ok(matches!((ours, before), (Some(ours), Some(before)) if ours != before.sha256))
+    }
+
     /// Opens the registry's transaction and writes the group into it.
     fn register(&mut self) -> Result<(), MutationError> {
         self.guard.storage.point("registry.before")?;
@@ -393,7 +408,12 @@ impl Work<'_> {
             let path = touch.path.as_kb_path();
             match (touch.content.digest(), touch.document) {
                 (None, _) => removed.push(path.clone()),
-                (Some((_, hash)), None) => shared.push((path.clone(), hash)),
+                // A page that was edited by hand keeps the digest of our last version: with the new
+                // one the edit would pass for ours.
+                (Some((_, hash)), None) if !self.was_edited(path)? => {
+                    shared.push((path.clone(), hash));
+                }
+                (Some(_), None) => {}
                 (Some(_), Some(_)) => {}
             }
         }

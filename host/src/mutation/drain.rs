@@ -18,6 +18,10 @@ pub(super) fn drain(storage: &Storage, clock: &Clock) -> Result<Registry, Acquir
     storage.point("drain.before")?;
     refuse_foreign_journal(storage)?;
     refuse_quarantine(storage)?;
+    // A KB that came through git has lost its empty directories.
+    for dir in [layout::own_dir(), layout::journal_dir()] {
+        storage.make_dir("drain.mkdir", &dir)?;
+    }
     let mut ids = storage.root().list_dir(&layout::journal_dir())?;
     ids.reverse();
     let registry = match Registry::open(storage.root())? {

@@ -20,6 +20,8 @@ pub(super) const PAGE_BYTES_MAX: u64 = 64 << 20;
 struct Read {
     version: Option<Version>,
     text: Option<String>,
+    /// The page is not UTF-8: what is written back is not all that was there.
+    is_lossy: bool,
 }
 
 /// Registry and disk, with the plan's rows and pages over them.
@@ -81,6 +83,14 @@ impl<'a> Overlay<'a> {
         }
     }
 
+    /// Whether a page was read that is not UTF-8.
+    pub(super) fn is_lossy(&self, path: &KbPath) -> bool {
+        self.read
+            .borrow()
+            .get(path)
+            .is_some_and(|read| read.is_lossy)
+    }
+
     /// The rows, once planning is done.
     pub(super) fn into_rows(self) -> Vec<Row> {
         self.rows
@@ -103,14 +113,16 @@ impl KbView for Overlay<'_> {
         }
         let version = self.guard.storage.version(path)?;
         let bytes = self.guard.storage.root().read(path, PAGE_BYTES_MAX)?;
+        let is_lossy = bytes
+            .as_ref()
+            .is_some_and(|bytes| std::str::from_utf8(bytes).is_err());
         let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        self.read.borrow_mut().insert(
-            path.clone(),
-            Read {
-                version,
-                text: text.clone(),
-            },
-        );
+        let read = Read {
+            version,
+            text: text.clone(),
+            is_lossy,
+        };
+        self.read.borrow_mut().insert(path.clone(), read);
         Ok(text)
     }
 

@@ -45,6 +45,8 @@ pub struct Owner {
     options: OwnerOptions,
     /// The connection of the last commit: it folds the log at the end of the run.
     registry: Option<Registry>,
+    /// What skipped inputs are looked up in; closed before each commit.
+    catalogue: Option<Catalogue>,
 }
 
 impl Owner {
@@ -55,6 +57,7 @@ impl Owner {
             root,
             options,
             registry: None,
+            catalogue: None,
         }
     }
 
@@ -90,31 +93,29 @@ impl Owner {
         }
     }
 
-    fn commit_singly(
-        &mut self,
-        mut guard: MutationGuard,
-        group: &[PreparedDocument],
-    ) -> GroupOutcome {
+    fn commit_singly(&mut self, guard: MutationGuard, group: &[PreparedDocument]) -> GroupOutcome {
         let mut outcome = GroupOutcome::default();
+        let mut held = Some(guard);
         for document in group {
-            guard = match self.commit_once(guard, std::slice::from_ref(document), &mut outcome) {
+            // A commit takes the guard with it: the next document takes the lock again.
+            let guard = match held.take().map_or_else(|| self.acquire(), Ok) {
+                Ok(guard) => guard,
+                Err(error) => {
+                    outcome.stop = Some(error.into());
+                    return outcome;
+                }
+            };
+            match self.commit_once(guard, std::slice::from_ref(document), &mut outcome) {
+                Attempt::Done => {}
                 Attempt::Refused(guard, error) => {
                     outcome.verdicts.push(Verdict::Failed(error));
-                    guard
+                    held = Some(guard);
                 }
                 Attempt::Stopped(error) => {
                     outcome.stop = Some(error);
                     return outcome;
                 }
-                // The guard went with the commit: take it again.
-                Attempt::Done => match self.acquire() {
-                    Ok(guard) => guard,
-                    Err(error) => {
-                        outcome.stop = Some(error.into());
-                        return outcome;
-                    }
-                },
-            };
+            }
         }
         outcome
     }
@@ -231,6 +232,7 @@ fn verdicts(slots: &[Slot], receipts: Vec<Receipt>) -> Vec<Verdict> {
 
 impl SerialOwner for Owner {
     fn commit(&mut self, group: Vec<PreparedDocument>) -> GroupOutcome {
+        self.catalogue = None;
         let span = tracing::info_span!("commit", documents = group.len());
         let outcome = span.in_scope(|| match self.acquire() {
             Ok(guard) => self.commit_all(guard, &group),
@@ -248,13 +250,16 @@ impl SerialOwner for Owner {
     }
 
     fn registered_name(&mut self, hash: &ContentHash) -> Option<DocName> {
-        Catalogue::open(&self.root)
-            .and_then(|catalogue| catalogue.by_hash(hash))
-            .ok()
-            .flatten()
+        // Opened once for all that is skipped between two commits: a KB that is still OpenKB's is
+        // read as a whole each time.
+        if self.catalogue.is_none() {
+            self.catalogue = Catalogue::open(&self.root).ok();
+        }
+        self.catalogue.as_ref()?.by_hash(hash).ok().flatten()
     }
 
     fn finish(&mut self) -> Result<(), MutationError> {
+        self.catalogue = None;
         self.registry
             .take()
             .map_or(Ok(()), |registry| registry.checkpoint())

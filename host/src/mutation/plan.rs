@@ -134,7 +134,16 @@ fn bind(
 ) -> Result<Bound, MutationError> {
     guard.storage.point("names.bind")?;
     let extension = document.extension.to_ascii_lowercase();
-    let by = |column, value: &str| guard.registry.document_by(column, &value);
+    // A row that an earlier document of the group replaces is that document's.
+    let by = |column, value: &str| -> Result<Option<DocumentRow>, KbError> {
+        let found = guard.registry.document_by(column, &value)?;
+        Ok(found.filter(|row| {
+            !overlay
+                .rows()
+                .iter()
+                .any(|over| over.ordinal == Some(row.ordinal))
+        }))
+    };
     let mut previous = by("source_key", document.key.as_str())?;
     if previous.is_none() {
         previous = by("raw_path", document.key.as_str())?;
@@ -306,7 +315,10 @@ fn retire_old_files(
         return Ok(());
     };
     let mut old = guard.registry.files_of(previous.ordinal)?;
-    old.extend(previous.raw_path.clone());
+    // The path of an imported entry is somebody else's word: only a file of this name is taken for it.
+    let named = |path: &KbPath| identity::stem(path.file_name()) == previous.doc_name.as_str();
+    let raw = previous.raw_path.clone();
+    old.extend(raw.filter(|path| path.starts_with(&layout::raw_dir()) && named(path)));
     old.retain(|path| {
         let official =
             path.starts_with(&layout::raw_dir()) || path.starts_with(&layout::wiki_dir());
@@ -352,7 +364,7 @@ fn declare_pages(
             None => Content::Absent,
         };
         let digest = content.digest();
-        let whole = own.is_some() || digest.is_none();
+        let whole = own.is_some() || digest.is_none() || overlay.is_lossy(&path);
         let planned = overlay.version_read(&path)?;
         touched.declare(guard, path.clone(), planned, content, whole, own);
         if let (Some(own), Some((_, hash))) = (own, digest) {

@@ -334,7 +334,8 @@ fn recovery_follows_the_registry() {
     drop(bench.acquire().unwrap());
     assert_eq!(bench.text("wiki/index.md"), index);
     assert!(!bench.path("wiki/sources/new.md").exists());
-    let kept = format!(".openkb/kbhost/conflicts/{id}/wiki__sources__new.md");
+    let digits = &ContentHash::of(b"new").to_hex()[..8];
+    let kept = format!(".openkb/kbhost/conflicts/{id}/{digits}-wiki__sources__new.md");
     assert_eq!(bench.text(&kept), "new", "an edit after the crash is kept");
     assert!(!dir.exists());
 }
@@ -434,5 +435,126 @@ fn an_openkb_kb_is_imported_by_the_first_mutation() {
     assert!(
         matches!(error, super::AcquireError::NeedsAttention { .. }),
         "{error}"
+    );
+}
+
+/// Goal: a registered document is replaced by one document of a group, never by two. Method: an
+/// imported entry without a path matches any file of its name, and two such files come together.
+#[test]
+fn one_row_is_not_replaced_twice() {
+    let bench = Bench::new();
+    fs::remove_dir_all(bench.path(".openkb/kbhost")).unwrap();
+    let hash = ContentHash::of(b"old\n").to_hex();
+    let entry =
+        format!(r#"{{"{hash}": {{"name": "report.md", "doc_name": "report", "type": "md"}}}}"#);
+    fs::write(bench.path(".openkb/hashes.json"), entry).unwrap();
+    let names = bench.commit(vec![
+        bench.document(0, "/a/report.md", "first\n"),
+        bench.document(1, "/b/report.md", "second\n"),
+    ]);
+    assert_eq!(names[0], "report");
+    assert!(names[1].starts_with("report-"), "{names:?}");
+    assert_eq!(bench.text("wiki/sources/report.md"), "first\n");
+    assert_eq!(
+        bench.text(&format!("wiki/sources/{}.md", names[1])),
+        "second\n"
+    );
+}
+
+/// Goal: an edit by hand that a neighbour's commit passed over is still known as one. Method: edit a
+/// summary, let another document link to it, then update its own document.
+#[test]
+fn a_neighbours_commit_does_not_make_an_edit_ours() {
+    let bench = Bench::new();
+    let text = |word: &str| format!("# {word}\n\nABC (Alpha Beta Club) met. The ABC met again.\n");
+    bench.commit(vec![bench.document(0, "/x/a.md", &text("A"))]);
+    let summary = bench.text("wiki/summaries/a.md") + "\nMy own remark.\n";
+    fs::write(bench.path("wiki/summaries/a.md"), summary).unwrap();
+    bench.commit(vec![bench.document(0, "/x/b.md", &text("B"))]);
+    let linked = bench.text("wiki/summaries/a.md");
+    assert!(
+        linked.contains("My own remark.") && linked.contains("[[concepts/abc"),
+        "{linked}"
+    );
+    let mut owner = bench.owner();
+    let outcome = owner.commit(vec![bench.document(0, "/x/a.md", &text("A, edited"))]);
+    let [Verdict::Committed(receipt)] = outcome.verdicts.as_slice() else {
+        panic!("{outcome:?}")
+    };
+    let warning = receipt
+        .warnings
+        .first()
+        .expect("the user is told")
+        .to_string();
+    let kept = warning.rsplit('`').nth(1).unwrap();
+    assert!(bench.text(kept).contains("My own remark."), "{warning}");
+}
+
+/// Goal: a save that comes while a change is under way stays where it is. Method: undo a journal
+/// whose page was not replaced yet, and is neither what it was nor what it should become.
+#[test]
+fn a_save_before_its_page_was_replaced_is_not_undone() {
+    let bench = Bench::new();
+    let id = "000000000009-deadbeef";
+    let dir = bench.path(".openkb/kbhost/journal").join(id);
+    fs::create_dir_all(dir.join("pre")).unwrap();
+    fs::create_dir_all(dir.join("new")).unwrap();
+    fs::copy(bench.path("wiki/index.md"), dir.join("pre/0")).unwrap();
+    fs::write(dir.join("new/0"), "rendered").unwrap();
+    let index = bench.text("wiki/index.md");
+    let uuid = super::registry::Registry::open(&bench.root)
+        .unwrap()
+        .unwrap()
+        .uuid()
+        .unwrap();
+    let mut found = journal::Journal::new(id.to_owned(), uuid, "add", "now".to_owned());
+    let hash = |text: &str| ContentHash::of(text.as_bytes());
+    let (size, sha256, mode) = (index.len() as u64, hash(&index), 0o644);
+    found.entries.push(journal::Entry {
+        path: layout::index_page(),
+        before: Some(journal::Before {
+            size,
+            sha256,
+            mode,
+            image: "0".to_owned(),
+        }),
+        after: Some(journal::After {
+            size: 8,
+            sha256: hash("rendered"),
+        }),
+    });
+    fs::write(dir.join("journal.json"), found.to_bytes()).unwrap();
+    fs::write(bench.path("wiki/index.md"), "saved by a person").unwrap();
+    drop(bench.acquire().unwrap());
+    assert_eq!(bench.text("wiki/index.md"), "saved by a person");
+    assert!(!dir.exists());
+}
+
+#[test]
+fn a_page_that_is_not_utf8_is_kept_before_it_is_rewritten() {
+    let bench = Bench::new();
+    let mut index = bench.text("wiki/index.md").into_bytes();
+    index.extend(b"\nCaf\xe9\n");
+    fs::write(bench.path("wiki/index.md"), &index).unwrap();
+    bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
+    let conflicts = bench.path(".openkb/kbhost/conflicts");
+    let kept = fs::read_dir(conflicts)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
+    let kept = fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read(kept).unwrap(), index);
+}
+
+#[test]
+fn a_kb_without_its_empty_directories_works() {
+    let bench = Bench::new();
+    fs::remove_dir(bench.path(".openkb/kbhost/journal")).unwrap();
+    fs::remove_dir_all(bench.path("wiki/sources")).unwrap();
+    assert_eq!(
+        bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]),
+        ["a"]
     );
 }

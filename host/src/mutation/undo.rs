@@ -31,7 +31,14 @@ pub(super) fn undo(storage: &Storage, journal: &Journal) -> Result<Vec<SafeLine>
     dirs.sort();
     dirs.dedup();
     dirs.retain(|dir| storage.exists(dir).unwrap_or(true));
-    storage.sync("undo.sync", &[], &dirs)?;
+    let restored: Vec<KbPath> = journal
+        .entries
+        .iter()
+        .filter(|entry| entry.before.is_some())
+        .map(|entry| entry.path.clone())
+        .filter(|path| storage.exists(path).unwrap_or(true))
+        .collect();
+    storage.sync("undo.sync", &restored, &dirs)?;
     // Durably inactive before the pre-images go: a journal that came back without them could not be
     // undone again.
     if storage.unlink("undo.retire", &Journal::file(&journal.id))? {
@@ -72,6 +79,11 @@ fn restore(
     storage.unlink("undo.clear", &temporary)?;
     let now = storage.digest(&entry.path)?;
     if now == before {
+        return Ok(None);
+    }
+    // Not replaced yet: what is there now is somebody's save, seen before it was written over.
+    let is_unreplaced = storage.exists(&Journal::rendered(id, index))? || entry.after.is_none();
+    if now.is_some() && now != after && is_unreplaced {
         return Ok(None);
     }
     let mut warning = None;
@@ -120,18 +132,27 @@ pub(super) fn set_aside(
             &flat[flat.ceil_char_boundary(flat.len() - 180)..]
         )
     };
-    let kept = dir.join(&flat).map_err(invalid)?;
+    let (_, hash) = storage
+        .digest(path)?
+        .ok_or_else(|| MutationError::Restless(path.to_string()))?;
+    let digits = &hash.to_hex()[..8];
+    // Named by its content: a copy that was cut off, or an older edit, is not taken for this one.
+    let kept = dir.join(&format!("{digits}-{flat}")).map_err(invalid)?;
     if !storage.exists(&kept)? {
+        let draft = dir.join(&format!(".{digits}.tmp")).map_err(invalid)?;
+        storage.unlink("conflict.clear", &draft)?;
         let mode = storage
             .version(path)?
             .map_or_else(|| storage.new_file_mode(), |version| version.mode);
-        storage.copy_new("conflict.copy", path, &kept, mode)?;
-        storage.sync(
-            "conflict.sync",
-            std::slice::from_ref(&kept),
-            &[dir, layout::conflicts_dir()],
-        )?;
+        storage.copy_new("conflict.copy", path, &draft, mode)?;
+        storage.sync("conflict.sync", std::slice::from_ref(&draft), &[])?;
+        storage.rename("conflict.rename", &draft, &kept)?;
     }
+    storage.sync(
+        "conflict.sync-dirs",
+        &[],
+        &[dir, layout::conflicts_dir(), layout::own_dir()],
+    )?;
     Ok(kept)
 }
 
