@@ -17,7 +17,7 @@ use super::{JobFailure, JobReport, Limits};
 
 /// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
 /// goes through files, which the standard library writes in smaller pieces.
-const HOSTCALL_BYTES_MAX: usize = 32 << 20;
+const HOSTCALL_BYTES_MAX: usize = 4 << 20;
 
 /// Component-model handles at one time; see also the table of the state.
 const COMPONENT_HANDLES_MAX: usize = 256;
