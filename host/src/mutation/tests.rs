@@ -20,6 +20,16 @@ use crate::kb::{ContentHash, KbRoot, PluginDigest, Seq, SourceKey, layout};
 use crate::plugin::PluginIdentity;
 use crate::prepare::{PreparedDocument, ReadyFile, StagingRoot};
 
+/// The id of a mutation whose owner died.
+const DEAD: &str = "000000000009-deadbeef";
+
+fn after(text: &str) -> journal::After {
+    journal::After {
+        size: text.len() as u64,
+        sha256: ContentHash::of(text.as_bytes()),
+    }
+}
+
 struct Bench {
     _dir: tempfile::TempDir,
     root: Arc<KbRoot>,
@@ -113,6 +123,38 @@ impl Bench {
             warnings: Vec::new(),
             analysis: crate::compile::analyse(text, None, &[], &stem),
         }
+    }
+
+    /// A journal's entry that replaces the index as it is now.
+    fn index_entry(&self, rendered: &str) -> journal::Entry {
+        let index = self.text("wiki/index.md");
+        let (size, sha256) = (index.len() as u64, ContentHash::of(index.as_bytes()));
+        let before = journal::Before {
+            size,
+            sha256,
+            mode: 0o644,
+            image: "0".to_owned(),
+        };
+        journal::Entry {
+            path: layout::index_page(),
+            before: Some(before),
+            after: Some(after(rendered)),
+        }
+    }
+
+    /// Leaves what an owner leaves that dies after its snapshot; the index is the pre-image `0`.
+    fn die_with(&self, entries: Vec<journal::Entry>) -> std::path::PathBuf {
+        let dir = self.path(".openkb/kbhost/journal").join(DEAD);
+        fs::create_dir_all(dir.join("pre")).unwrap();
+        fs::copy(self.path("wiki/index.md"), dir.join("pre/0")).unwrap();
+        let registry = super::registry::Registry::open(&self.root)
+            .unwrap()
+            .unwrap();
+        let uuid = registry.uuid().unwrap();
+        let mut found = journal::Journal::new(DEAD.to_owned(), uuid, "add", "now".to_owned());
+        found.entries = entries;
+        fs::write(dir.join("journal.json"), found.to_bytes()).unwrap();
+        dir
     }
 
     /// Commits documents one group each; panics if one is not committed.
@@ -296,46 +338,19 @@ fn recovery_follows_the_registry() {
     let bench = Bench::new();
     bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
     let index = bench.text("wiki/index.md");
-    let id = "000000000009-deadbeef";
-    let dir = bench.path(".openkb/kbhost/journal").join(id);
-    fs::create_dir_all(dir.join("pre")).unwrap();
-    fs::copy(bench.path("wiki/index.md"), dir.join("pre/0")).unwrap();
-    fs::write(bench.path("wiki/index.md"), "half written").unwrap();
-    fs::write(bench.path("wiki/sources/new.md"), "new").unwrap();
-    let uuid = super::registry::Registry::open(&bench.root)
-        .unwrap()
-        .unwrap()
-        .uuid()
-        .unwrap();
-    let mut found = journal::Journal::new(id.to_owned(), uuid, "add", "now".to_owned());
-    let hash = |text: &str| ContentHash::of(text.as_bytes());
-    found.entries.push(journal::Entry {
-        path: layout::index_page(),
-        before: Some(journal::Before {
-            size: index.len() as u64,
-            sha256: hash(&index),
-            mode: 0o644,
-            image: "0".to_owned(),
-        }),
-        after: Some(journal::After {
-            size: 12,
-            sha256: hash("half written"),
-        }),
-    });
-    found.entries.push(journal::Entry {
+    let new = journal::Entry {
         path: crate::kb::KbPath::new("wiki/sources/new.md").unwrap(),
         before: None,
-        after: Some(journal::After {
-            size: 3,
-            sha256: hash("not this"),
-        }),
-    });
-    fs::write(dir.join("journal.json"), found.to_bytes()).unwrap();
+        after: Some(after("not this")),
+    };
+    let dir = bench.die_with(vec![bench.index_entry("half written"), new]);
+    fs::write(bench.path("wiki/index.md"), "half written").unwrap();
+    fs::write(bench.path("wiki/sources/new.md"), "new").unwrap();
     drop(bench.acquire().unwrap());
     assert_eq!(bench.text("wiki/index.md"), index);
     assert!(!bench.path("wiki/sources/new.md").exists());
     let digits = &ContentHash::of(b"new").to_hex()[..8];
-    let kept = format!(".openkb/kbhost/conflicts/{id}/{digits}-wiki__sources__new.md");
+    let kept = format!(".openkb/kbhost/conflicts/{DEAD}/{digits}-wiki__sources__new.md");
     assert_eq!(bench.text(&kept), "new", "an edit after the crash is kept");
     assert!(!dir.exists());
 }
@@ -495,35 +510,9 @@ fn a_neighbours_commit_does_not_make_an_edit_ours() {
 #[test]
 fn a_save_before_its_page_was_replaced_is_not_undone() {
     let bench = Bench::new();
-    let id = "000000000009-deadbeef";
-    let dir = bench.path(".openkb/kbhost/journal").join(id);
-    fs::create_dir_all(dir.join("pre")).unwrap();
+    let dir = bench.die_with(vec![bench.index_entry("rendered")]);
     fs::create_dir_all(dir.join("new")).unwrap();
-    fs::copy(bench.path("wiki/index.md"), dir.join("pre/0")).unwrap();
     fs::write(dir.join("new/0"), "rendered").unwrap();
-    let index = bench.text("wiki/index.md");
-    let uuid = super::registry::Registry::open(&bench.root)
-        .unwrap()
-        .unwrap()
-        .uuid()
-        .unwrap();
-    let mut found = journal::Journal::new(id.to_owned(), uuid, "add", "now".to_owned());
-    let hash = |text: &str| ContentHash::of(text.as_bytes());
-    let (size, sha256, mode) = (index.len() as u64, hash(&index), 0o644);
-    found.entries.push(journal::Entry {
-        path: layout::index_page(),
-        before: Some(journal::Before {
-            size,
-            sha256,
-            mode,
-            image: "0".to_owned(),
-        }),
-        after: Some(journal::After {
-            size: 8,
-            sha256: hash("rendered"),
-        }),
-    });
-    fs::write(dir.join("journal.json"), found.to_bytes()).unwrap();
     fs::write(bench.path("wiki/index.md"), "saved by a person").unwrap();
     drop(bench.acquire().unwrap());
     assert_eq!(bench.text("wiki/index.md"), "saved by a person");
