@@ -388,15 +388,10 @@ impl Work<'_> {
     }
 
     /// Whether somebody changed a registered page since we wrote it.
-    fn was_edited(&self, path: &KbPath) -> Result<bool, MutationError> {
-        let entry = self
-            .journal
-            .entries
-            .iter()
-            .find(|entry| entry.path == *path);
-        let before = entry.and_then(|entry| entry.before.as_ref());
-        let ours = self.guard.registry.page_digest(path)?;
-        Ok(matches!((ours, before), (Some(ours), Some(before)) if ours != before.sha256))
+    fn was_edited(&self, entry: &Entry) -> Result<bool, MutationError> {
+        let ours = self.guard.registry.page_digest(&entry.path)?;
+        let before = entry.before.as_ref().map(|before| before.sha256);
+        Ok(matches!((ours, before), (Some(ours), Some(before)) if ours != before))
     }
 
     /// Opens the registry's transaction and writes the group into it.
@@ -404,17 +399,20 @@ impl Work<'_> {
         self.guard.storage.point("registry.before")?;
         let time = self.guard.clock.record_time();
         let (mut shared, mut removed) = (Vec::new(), Vec::new());
-        for touch in self.plan.touched.iter() {
-            let path = touch.path.as_kb_path();
-            match (touch.content.digest(), touch.document) {
-                (None, _) => removed.push(path.clone()),
+        let entries = &self.journal.entries;
+        assert!(
+            entries.len() == self.plan.touched.iter().count(),
+            "BUG: the journal has an entry for each touched path"
+        );
+        for (touch, entry) in self.plan.touched.iter().zip(entries) {
+            match (&entry.after, touch.document) {
+                (None, _) => removed.push(entry.path.clone()),
                 // A page that was edited by hand keeps the digest of our last version: with the new
                 // one the edit would pass for ours.
-                (Some((_, hash)), None) if !self.was_edited(path)? => {
-                    shared.push((path.clone(), hash));
+                (Some(after), None) if !self.was_edited(entry)? => {
+                    shared.push((entry.path.clone(), after.sha256));
                 }
-                (Some(_), None) => {}
-                (Some(_), Some(_)) => {}
+                (Some(_), _) => {}
             }
         }
         self.guard.registry.begin(&Transaction {
