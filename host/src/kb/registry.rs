@@ -243,7 +243,7 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens the registry read-only; `None` if there is none, or one whose creation was cut off.
     pub(crate) fn open(root: &KbRoot) -> Result<Option<Self>, KbError> {
-        if root.open_file(&layout::registry_db())?.is_none() {
+        if !root.has_file(&layout::registry_db())? {
             return Ok(None);
         }
         let path = root.database(&layout::registry_db())?;

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::{KbError, KbPath, PathError, beneath, layout};
@@ -132,11 +132,46 @@ impl KbRoot {
     pub(crate) fn database(&self, path: &KbPath) -> Result<PathBuf, KbError> {
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let file = KbPath::new(&format!("{path}{suffix}"))?;
-            if let Err(error @ KbError::Symlink(_)) = self.open_file(&file) {
+            if let Err(error @ KbError::Symlink(_)) = self.has_file(&file) {
                 return Err(error);
             }
         }
         Ok(self.join(path))
+    }
+
+    /// Whether a regular file lies at `path`, told without opening it.
+    ///
+    /// A file of SQLite must not be opened beside SQLite: closing any handle to it drops every POSIX
+    /// lock that this process has on it. Another process would then find nobody at the database, and
+    /// cut the shared memory that a connection of this one has mapped: SIGBUS.
+    ///
+    /// # Errors
+    /// If it cannot be looked at, is something else, or a symbolic link is in the way.
+    pub(crate) fn has_file(&self, path: &KbPath) -> Result<bool, KbError> {
+        let parent = path.parent();
+        let dir = match &parent {
+            Some(parent) => self.open_dir(parent)?,
+            None => None,
+        };
+        let dir = match (&dir, &parent) {
+            (Some(dir), _) => dir.as_fd(),
+            (None, Some(_)) => return Ok(false),
+            (None, None) => self.dir.as_fd(),
+        };
+        let name = path.components().last().unwrap_or_default();
+        let stat = match rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(self.error("look at", path, errno)),
+        };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(true),
+            FileType::Symlink => Err(KbError::Symlink(path.clone())),
+            _ => {
+                let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
+                Err(PathError::new("open", self.join(path), error).into())
+            }
+        }
     }
 
     /// Reads a regular file of at most `bytes_max` bytes; `None` if there is none.
@@ -249,6 +284,45 @@ mod tests {
             );
             std::fs::remove_file(link).unwrap();
         }
+    }
+
+    #[test]
+    fn a_database_is_looked_at_and_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(".openkb/kbhost")).unwrap();
+        let root = KbRoot::open(dir.path()).unwrap();
+        let check = |path: &str, expected: Result<bool, ()>| {
+            let path = KbPath::new(path).unwrap();
+            assert_eq!(root.has_file(&path).map_err(drop), expected, "{path}");
+        };
+        check("none", Ok(false));
+        check("none/either", Ok(false));
+        check(".openkb", Err(()));
+        check(".openkb/kbhost/registry.db", Ok(false));
+        let database = root.join(&layout::registry_db());
+        std::fs::write(&database, "").unwrap();
+        check(".openkb/kbhost/registry.db", Ok(true));
+
+        // Locks of this process on the database outlive the look: another process sees them.
+        let writer = rusqlite::Connection::open(&database).unwrap();
+        writer
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a); BEGIN IMMEDIATE")
+            .unwrap();
+        let inode = |suffix: &str| {
+            let file = std::fs::metadata(format!("{}{suffix}", database.display())).unwrap();
+            format!(":{} ", std::os::unix::fs::MetadataExt::ino(&file))
+        };
+        let inodes = ["", "-wal", "-shm"].map(inode);
+        let locks = || std::fs::read_to_string("/proc/locks").unwrap_or_default();
+        let ours = || {
+            let is_ours = |line: &&str| inodes.iter().any(|inode| line.contains(inode));
+            locks().lines().filter(is_ours).count()
+        };
+        let before = ours();
+        assert!(before > 0 || locks().is_empty());
+        root.database(&layout::registry_db()).unwrap();
+        root.has_file(&layout::registry_db()).unwrap();
+        assert_eq!(ours(), before);
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Registry {
     /// # Errors
     /// If there is one that cannot be used.
     pub(super) fn open(root: &KbRoot) -> Result<Option<Self>, KbError> {
-        if root.open_file(&layout::registry_db())?.is_none() {
+        if !root.has_file(&layout::registry_db())? {
             return Ok(None);
         }
         let registry = Self::connect(root, OpenFlags::empty())?;
