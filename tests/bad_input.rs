@@ -547,8 +547,9 @@ fn a_registry_that_is_damaged() {
             code: 3,
             stdout: "",
             stderr: "error: failed to read the registry `$ROOT/kb/.openkb/kbhost/registry.db`\n  \
-                     caused by: file is not a database\n\nhint: restore \
-                     `$ROOT/kb/.openkb/kbhost/registry.db` from a backup\n",
+                     caused by: file is not a database\n\nhint: `kbhost registry rebuild` \
+                     makes `$ROOT/kb/.openkb/kbhost/registry.db` anew from its newest backup and \
+                     the files\n",
         );
     }
     assert_eq!(everything(&env.kb()), before);

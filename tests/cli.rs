@@ -53,7 +53,10 @@ fn help_lists_what_is_built_and_nothing_else() {
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert_eq!(listed[..7], COMMANDS);
-    assert_eq!(listed[7..], ["help"]);
+    assert_eq!(
+        listed[7..],
+        ["remove", "recover", "doctor", "lock", "registry", "help"]
+    );
     for command in COMMANDS {
         let said = env.run([command, "--help"]);
         assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{command}");
@@ -88,8 +91,10 @@ Options:
                                 config.yaml, else auto]
       --plugin <FILE.wasm>      Convert everything with this component
       --dry-run                 Say what would be done; convert and write nothing
-      --lock-timeout <SECONDS>  How long to wait for the lock [default: 60]
+      --lock-timeout <SECONDS>  How long to wait for the lock [default: 60 on a terminal, else 10]
       --no-wait                 Do not wait for the lock
+      --allow-network-fs        Change a knowledge base on a network file system, whose locks may
+                                not hold
   -h, --help                    Print help
   -V, --version                 Print version
 

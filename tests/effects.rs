@@ -135,6 +135,35 @@ fn an_index_damaged_inside_heals() {
     assert_eq!(found(&env, "harbours"), ["ash", "birch", "cedar"]);
 }
 
+/// After a power cut each page may be sound and contradict another: here a table of rows that the
+/// text has, or no table at all.
+#[test]
+fn an_index_that_contradicts_itself_heals() {
+    for damage in ["DELETE FROM rows", "DROP TABLE rows"] {
+        let env = with_one_document();
+        let index = env.kb().join(".openkb/kbhost/search.db");
+        let connection = rusqlite::Connection::open(&index).unwrap();
+        connection.execute_batch(damage).unwrap();
+        drop(connection);
+        add_with_warning(&env, "birch", "update the search index");
+        let said = env.run(["add", "docs/cedar.md"]);
+        assert_eq!((said.code, said.stderr.as_str()), (0, "1 added\n"));
+        assert_eq!(found(&env, "harbours"), ["ash", "birch", "cedar"]);
+    }
+}
+
+/// A journal that a power cut left must not outlive the index that it is of.
+#[test]
+fn a_damaged_index_goes_with_its_journal() {
+    let env = with_one_document();
+    let index = env.kb().join(".openkb/kbhost/search.db");
+    let journal = index.with_extension("db-journal");
+    fs::write(&index, "no database ".repeat(1_000)).unwrap();
+    fs::write(&journal, [0; 512]).unwrap();
+    add_with_warning(&env, "birch", "update the search index");
+    assert!(!index.exists() && !journal.exists());
+}
+
 #[test]
 fn a_search_index_that_is_a_directory_heals_once_it_is_gone() {
     let env = with_one_document();

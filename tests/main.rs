@@ -14,14 +14,31 @@ mod support;
 mod add;
 mod bad_input;
 mod cli;
+mod concurrency;
 mod convert;
+#[cfg(feature = "fault-points")]
+mod crash_states;
+mod doctor;
 mod effects;
 mod golden;
+mod locks;
 mod manifest;
 mod openkb;
 mod order;
 mod pages;
+mod peer_faults;
+#[cfg(all(feature = "fault-points", target_os = "linux"))]
+mod power_cuts;
 mod races;
+mod readme;
+#[cfg(feature = "fault-points")]
+mod recover;
 mod recovery;
+mod registry;
+mod remove;
 mod sandbox;
+mod scale;
+mod scenarios;
 mod signals;
+#[cfg(feature = "fault-points")]
+mod storage_faults;

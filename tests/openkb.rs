@@ -10,7 +10,7 @@ use crate::support::{Env, everything, json, staging_entries, tree};
 const OPENKB_SOURCE: &str = "# Old report\n\nWritten by OpenKB about the WAL.\n";
 
 /// A KB as OpenKB leaves it, made by hand.
-fn openkb() -> Env {
+pub(crate) fn openkb() -> Env {
     let env = Env::empty();
     let kb = env.kb();
     for dir in [
@@ -189,9 +189,9 @@ fn an_unfinished_change_of_openkb_is_a_barrier() {
         code: 3,
         stdout: "",
         stderr: "error: failed to recover the knowledge base: OpenKB left an unfinished change, \
-                 `.openkb/journal/0123456789abcdef0123456789abcdef.json`\n\nhint: run an `openkb` \
-                 command that changes the knowledge base, such as `openkb add`: it finishes its \
-                 own recovery\n0 added, 1 not tried\n",
+                 `.openkb/journal/0123456789abcdef0123456789abcdef.json`\n\nhint: `kbhost recover` \
+                 settles it by OpenKB's own rules; `kbhost recover --dry-run` only tells what it \
+                 would do\n0 added, 1 not tried\n",
     );
     let mut after = everything(&env.kb());
     // The lock files and the folder of preparations are nobody's state.
@@ -222,13 +222,18 @@ fn a_foreign_change_of_hashes_json_is_a_barrier() {
         code: 3,
         stdout: "",
         stderr: "error: failed to recover the knowledge base: `.openkb/hashes.json` was changed \
-                 by another program\n\nhint: keep a copy of `$ROOT/kb/.openkb/hashes.json` \
-                 elsewhere and remove it: kbhost writes it anew from its own registry\n0 added, 1 \
-                 not tried\n",
+                 by another program\n\nhint: `kbhost registry import` shows what differs, `kbhost \
+                 registry import --merge` takes it over\n0 added, 1 not tried\n",
     );
     assert_eq!(tree(&env.kb()), before);
     assert_eq!(env.run(["list"]).code, 0);
     // What the hint says helps.
+    assert_eq!(env.run(["registry", "import"]).code, 4);
+    assert_eq!(env.run(["registry", "import", "--merge"]).code, 0);
+    assert_eq!(env.run(["registry", "import"]).code, 0);
+    let merged: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(merged.to_string().contains("\"renamed.md\""), "{merged}");
+    // And a file that somebody removed is written anew.
     fs::remove_file(&path).unwrap();
     assert_eq!(env.run(["add", "docs/b.md"]).code, 0);
     let hashes: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();

@@ -1,11 +1,15 @@
 //! What a command finds when an earlier one died, and what a stranger's KB may hold instead.
 
 #[cfg(feature = "fault-points")]
-mod documents;
+mod chains;
+#[cfg(feature = "fault-points")]
+pub(crate) mod documents;
 #[cfg(feature = "fault-points")]
 mod journals;
 #[cfg(feature = "fault-points")]
 mod matrix;
+#[cfg(feature = "fault-points")]
+mod removal;
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -84,7 +84,9 @@ fn a_signal_ends_the_wait_for_the_lock() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let said = env.wait(child);
     assert!(signalled.elapsed() < Duration::from_secs(30), "{said:?}");
-    assert_said!(said, code: 130, stdout: "", stderr: "0 added, 1 not tried\n");
+    assert_eq!((said.code, said.stdout.as_str()), (130, ""), "{said:?}");
+    // On a slow machine a note of the wait stands before it.
+    assert!(said.stderr.ends_with("0 added, 1 not tried\n"), "{said:?}");
     assert_eq!(staging_entries(&env.kb()), Vec::<String>::new());
     drop(lock);
     assert_eq!(env.run(["add", "docs"]).code, 0);

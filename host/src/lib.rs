@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod commit;
 pub mod compile;
+pub mod doctor;
 pub mod effects;
 pub mod enumerate;
 pub mod kb;

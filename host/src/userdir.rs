@@ -1,4 +1,5 @@
-//! Files of the user, outside every KB: the cache directory and atomic private files in it.
+//! Files of the user, outside every KB: the cache directory, the configuration directory, and atomic
+//! private files in them.
 //!
 //! Invariant: nothing is read from or written to a directory that another user could have
 //! prepared. A directory is opened once, judged by its handle, and used through that handle;
@@ -8,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use etcetera::BaseStrategy;
 use rustix::fd::OwnedFd;
@@ -17,8 +18,16 @@ use rustix::io::Errno;
 
 use crate::kb::PathError;
 
+pub(crate) mod known_kbs;
+
 /// Overrides the cache directory.
 const CACHE_VARIABLE: &str = "KBHOST_CACHE_DIR";
+
+/// Overrides the configuration directory.
+const CONFIG_VARIABLE: &str = "KBHOST_CONFIG_DIR";
+
+/// Between two tries for a lock of the user's.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Temporary files start with this; a crash leaves one behind, which [`PrivateDir::prune`] removes.
 const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -31,13 +40,24 @@ const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// working directory.
 #[must_use]
 pub(crate) fn cache_dir() -> Option<PathBuf> {
-    let named = std::env::var_os(CACHE_VARIABLE).filter(|dir| !dir.is_empty());
+    user_dir(CACHE_VARIABLE, etcetera::base_strategy::Xdg::cache_dir)
+}
+
+/// Where the user's settings lie: `$KBHOST_CONFIG_DIR`, else `kbhost` in the user's configuration
+/// directory; `None` as for [`cache_dir`].
+#[must_use]
+pub(crate) fn config_dir() -> Option<PathBuf> {
+    user_dir(CONFIG_VARIABLE, etcetera::base_strategy::Xdg::config_dir)
+}
+
+fn user_dir(
+    variable: &str,
+    of: impl Fn(&etcetera::base_strategy::Xdg) -> PathBuf,
+) -> Option<PathBuf> {
+    let named = std::env::var_os(variable).filter(|dir| !dir.is_empty());
     let dir = match named {
         Some(dir) => PathBuf::from(dir),
-        None => etcetera::base_strategy::Xdg::new()
-            .ok()?
-            .cache_dir()
-            .join("kbhost"),
+        None => of(&etcetera::base_strategy::Xdg::new().ok()?).join("kbhost"),
     };
     dir.is_absolute().then_some(dir)
 }
@@ -57,16 +77,32 @@ impl PrivateDir {
     /// written by group or others.
     pub(crate) fn open(path: &Path) -> Result<Self, PathError> {
         make_all(path).map_err(|error| PathError::new("create", path, error))?;
+        Self::open_plain(path).map_err(|error| PathError::new("open", path, error))?
+    }
+
+    /// Opens `path` if there is such a directory.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn open_existing(path: &Path) -> Result<Option<Self>, PathError> {
+        match Self::open_plain(path) {
+            Ok(judged) => judged.map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(PathError::new("open", path, error)),
+        }
+    }
+
+    fn open_plain(path: &Path) -> Result<Result<Self, PathError>, Errno> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-        let fd = fs::open(path, flags, Mode::empty())
-            .map_err(|error| PathError::new("open", path, error))?;
+        let fd = fs::open(path, flags, Mode::empty())?;
         let dir = Self {
             fd,
             path: path.to_owned(),
         };
-        dir.judge()
-            .map_err(|error| PathError::new("trust", path, error))?;
-        Ok(dir)
+        let judged = dir.judge();
+        Ok(judged
+            .map(|()| dir)
+            .map_err(|error| PathError::new("trust", path, error)))
     }
 
     fn judge(&self) -> io::Result<()> {
@@ -107,9 +143,59 @@ impl PrivateDir {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), PathError> {
-        let temporary = self.temporary(bytes)?;
-        fs::renameat(&self.fd, &temporary, &self.fd, name).map_err(|error| {
+        let (temporary, _file) = self.temporary(bytes)?;
+        self.put(&temporary, name)
+    }
+
+    /// Replaces the file `name`, durably: a crash, also of the machine, leaves the old or the new
+    /// content.
+    ///
+    /// # Errors
+    /// If it cannot be written or synced.
+    pub(crate) fn write_synced(&self, name: &str, bytes: &[u8]) -> Result<(), PathError> {
+        let (temporary, file) = self.temporary(bytes)?;
+        let failed = |error: io::Error| PathError::new("sync", self.path.join(name), error);
+        if let Err(error) = file.sync_all() {
             self.discard(&temporary);
+            return Err(failed(error));
+        }
+        self.put(&temporary, name)?;
+        fs::fsync(&self.fd).map_err(|error| failed(error.into()))
+    }
+
+    /// Takes the lock file `name`, made if missing, until the value is dropped.
+    ///
+    /// # Errors
+    /// If it is not free in time, is no regular file, or cannot be locked.
+    pub(crate) fn lock(&self, name: &str, wait: Duration) -> Result<File, PathError> {
+        let failed = |error: io::Error| PathError::new("lock", self.path.join(name), error);
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR);
+        let file = File::from(file.map_err(|error| failed(error.into()))?);
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(failed(io::Error::other("it is no regular file")));
+        }
+        let started = Instant::now();
+        loop {
+            match fs2::FileExt::try_lock_exclusive(&file) {
+                Ok(()) => return Ok(file),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if error.kind() == fs2::lock_contended_error().kind()
+                        && started.elapsed() < wait =>
+                {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+
+    /// Gives a temporary file its name.
+    fn put(&self, temporary: &str, name: &str) -> Result<(), PathError> {
+        fs::renameat(&self.fd, temporary, &self.fd, name).map_err(|error| {
+            self.discard(temporary);
             PathError::new("rename", self.path.join(name), error)
         })
     }
@@ -120,7 +206,7 @@ impl PrivateDir {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn create(&self, name: &str, bytes: &[u8]) -> Result<bool, PathError> {
-        let temporary = self.temporary(bytes)?;
+        let (temporary, _file) = self.temporary(bytes)?;
         let linked = fs::linkat(&self.fd, &temporary, &self.fd, name, AtFlags::empty());
         self.discard(&temporary);
         match linked {
@@ -161,7 +247,7 @@ impl PrivateDir {
     }
 
     /// Writes a new file under a name that nobody else uses.
-    fn temporary(&self, bytes: &[u8]) -> Result<String, PathError> {
+    fn temporary(&self, bytes: &[u8]) -> Result<(String, File), PathError> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         let count = COUNTER.fetch_add(1, Ordering::Relaxed);
         let pid = rustix::process::getpid().as_raw_nonzero();
@@ -174,9 +260,12 @@ impl PrivateDir {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let written = fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(io::Error::from)
-            .and_then(|file| File::from(file).write_all(bytes));
+            .and_then(|file| {
+                let mut file = File::from(file);
+                file.write_all(bytes).map(|()| file)
+            });
         match written {
-            Ok(()) => Ok(name),
+            Ok(file) => Ok((name, file)),
             Err(error) => {
                 self.discard(&name);
                 Err(PathError::new("write", self.path.join(name), error))
@@ -188,7 +277,7 @@ impl PrivateDir {
         if let Err(error) = fs::unlinkat(&self.fd, name, AtFlags::empty())
             && error != Errno::NOENT
         {
-            tracing::debug!(dir = %self.path.display(), %error, "cannot remove a cache file");
+            tracing::debug!(dir = %self.path.display(), %error, "cannot remove a file of the user's");
         }
     }
 }

@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use crate::support::{Env, copy_tree};
 
 /// The document that the next command adds: it shares pages with the others.
-pub(super) const FOLLOW: &str = "docs/follow.md";
+pub(crate) const FOLLOW: &str = "docs/follow.md";
+
+/// The page that somebody edited by hand in [`updated`].
+pub(crate) const EDITED: &str = "wiki/summaries/a.md";
 
 /// Above the size up to which a pre-image is a copy.
 const LARGE_BYTES: usize = (1 << 20) + 1;
@@ -16,14 +19,14 @@ fn page(title: &str, tags: &str, text: &str) -> String {
 }
 
 /// A file that passes for a picture.
-pub(super) fn picture(filler: u8, bytes: usize) -> Vec<u8> {
+pub(crate) fn picture(filler: u8, bytes: usize) -> Vec<u8> {
     let mut picture = b"\x89PNG\r\n\x1a\n".to_vec();
     picture.resize(bytes, filler);
     picture
 }
 
 /// Two documents that share a concept and an entity, not yet added.
-pub(super) fn first(env: Env) -> Env {
+pub(crate) fn first(env: Env) -> Env {
     env.doc("a.md", page("A", "storage, alpha", "The first version."));
     env.doc("b.md", page("B", "storage, alpha", "Another document."));
     env.doc("c.md", page("C", "storage", "Comes last."));
@@ -33,7 +36,7 @@ pub(super) fn first(env: Env) -> Env {
 
 /// A KB with those two and pictures; then the first changes: a picture goes, one is replaced, a
 /// concept is no longer shared, and somebody edited its summary by hand.
-pub(super) fn updated(env: Env) -> Env {
+pub(crate) fn updated(env: Env) -> Env {
     let env = first(env);
     let pictures = "![one](img/one.png) ![two](img/two.png)";
     env.doc("img/one.png", picture(1, LARGE_BYTES));
@@ -54,7 +57,7 @@ pub(super) fn updated(env: Env) -> Env {
 }
 
 /// A copy of the KB in which adding the first document met `fault`.
-pub(super) fn killed(env: &Env, fault: &str) -> PathBuf {
+pub(crate) fn killed(env: &Env, fault: &str) -> PathBuf {
     let kb = env.path(&format!("dead-{}/kb", fault.replace([':', '.'], "-")));
     copy_tree(&env.kb(), &kb);
     let vars = [("KBHOST_FAULT", fault), ("KBHOST_KB", kb.to_str().unwrap())];
@@ -64,7 +67,7 @@ pub(super) fn killed(env: &Env, fault: &str) -> PathBuf {
 }
 
 /// A copy of the KB to which the first document was added in peace.
-pub(super) fn copy_with_update(env: &Env) -> PathBuf {
+pub(crate) fn copy_with_update(env: &Env) -> PathBuf {
     let kb = env.path("done/kb");
     copy_tree(&env.kb(), &kb);
     let vars = [("KBHOST_KB", kb.to_str().unwrap())];

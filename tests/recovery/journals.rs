@@ -60,8 +60,10 @@ fn a_malformed_journal_is_put_into_quarantine() {
         assert!(said.stderr.contains(reason), "{reason}: {said:?}");
         assert!(
             said.stderr
-                .contains("hint: look at `$ROOT/kb/.openkb/kbhost/quarantine/")
+                .contains("hint: it is kept as `.openkb/kbhost/quarantine/"),
+            "{said:?}"
         );
+        assert!(said.stderr.contains("`kbhost recover`"), "{said:?}");
         let held = quarantined(&env);
         assert_eq!(fs::read(held.join("journal.json")).unwrap(), damaged);
         assert_eq!(fs::read(held.join("pre/0")).unwrap(), images);
@@ -76,7 +78,29 @@ fn a_malformed_journal_is_put_into_quarantine() {
         assert_eq!(env.run(["list"]).code, 0);
         assert!(env.run(["status"]).stdout.contains('1'));
 
-        fs::rename(held, env.path("kept")).unwrap();
+        let id = held.file_name().unwrap().to_str().unwrap();
+        let said = env.run(["recover"]);
+        assert_eq!(said.code, 3, "{said:?}");
+        let command = format!("`kbhost recover --accept {id}`");
+        assert!(said.stderr.contains(&command), "{said:?}");
+        assert!(!said.stderr.contains("--undo"), "{said:?}");
+        let said = env.run(["recover", "--undo", id]);
+        assert_eq!(said.code, 3, "{said:?}");
+        assert!(said.stderr.contains(&command), "{said:?}");
+        assert_eq!(tree(&env.kb()), official);
+        assert!(held.exists());
+
+        let said = env.run(["recover", "--accept", id]);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.stdout.contains("accepted"), "{said:?}");
+        assert_eq!(tree(&env.kb()), official);
+        let kept = fs::read_dir(env.kb().join(".openkb/kbhost/accepted")).unwrap();
+        let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(kept.len(), 1);
+        let name = kept[0].file_name().unwrap().to_str().unwrap();
+        assert!(said.stdout.contains(name), "it says where: {said:?}");
+        assert_eq!(fs::read(kept[0].join("journal.json")).unwrap(), damaged);
+        assert_eq!(fs::read(kept[0].join("pre/0")).unwrap(), images);
         let said = env.run(["add", "docs/follow.md"]);
         assert_eq!(said.code, 0, "{said:?}");
         assert_eq!(staging_entries(&env.kb()), [""; 0]);
@@ -85,6 +109,8 @@ fn a_malformed_journal_is_put_into_quarantine() {
     check(&|bytes| bytes[..bytes.len() / 2].to_vec(), "EOF");
     check(&|_| b"\x1b[31m no journal".to_vec(), "expected value");
     check(&change("/format", json!(2)), "format 2 is not 1");
+    let newer = |_: &[u8]| br#"{"format":2,"id":"x","news":[]}"#.to_vec();
+    check(&newer, "format 2 is not 1");
     check(
         &change("/id", json!("000000000009-00000000")),
         "its id is not",
@@ -192,7 +218,7 @@ fn a_journal_is_not_followed_out_of_the_kb() {
     };
     let before = names();
     let said = env.run(["add", "docs/follow.md"]);
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stderr.contains("symbolic link"), "{said:?}");
     assert_eq!(names(), before);
     assert!(journal.join("journal.json").exists());

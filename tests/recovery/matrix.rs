@@ -3,7 +3,6 @@
 //! each passing is killed, failed, or met by a full disk in a fresh copy of the KB, another command
 //! follows, and the tree, the registry and what is left lying about are compared with clean runs.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -11,31 +10,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::documents::{self, FOLLOW};
-use crate::support::{Env, Said, copy_tree, logical_registry, staging_entries, tree};
+use crate::support::oracle::{
+    State, acknowledged, compare, debris, exported, log, pre_images_are_whole, unmatched,
+};
+use crate::support::torture::{Rng, Torture, test_seed};
+use crate::support::{Env, Said, copy_tree, staging_entries};
 
 /// Two cores are what the tests can count on.
 const THREADS: usize = 2;
 
 /// A run whose documents did not share one commit took another course and is run again.
 const TRIES_MAX: usize = 10;
-
-/// Everything of a KB that must be all old or all new. The log page is an effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct State {
-    tree: BTreeMap<String, String>,
-    registry: String,
-}
-
-impl State {
-    fn of(kb: &Path) -> Self {
-        let mut tree = tree(kb);
-        tree.remove("wiki/log.md");
-        Self {
-            tree,
-            registry: logical_registry(kb),
-        }
-    }
-}
 
 /// A KB from which the action is not seen, or is, before and after the command that follows.
 struct Expected {
@@ -50,11 +35,13 @@ pub(super) struct Rig {
     base: PathBuf,
     /// Whether `base` is one that a command left by itself.
     settled: bool,
-    inputs: Vec<PathBuf>,
+    args: Vec<String>,
     vars: Vec<(&'static str, &'static str)>,
     /// Faults of every run, before the case's own.
     faults: &'static str,
     trace: Vec<String>,
+    /// What a clean run appends to the log.
+    log: String,
     old: Expected,
     new: Expected,
 }
@@ -98,45 +85,45 @@ impl Report {
 }
 
 impl Rig {
-    /// A rig that adds `inputs` to the KB of `env`.
-    pub(super) fn new(env: Env, inputs: &[&str]) -> Self {
+    /// A rig that runs a command, `add docs/a.md`, on the KB of `env`.
+    pub(super) fn new(env: Env, args: &[&str]) -> Self {
         let base = env.kb();
-        Self::of(env, &base.clone(), base, inputs, "", &[])
+        Self::of(env, &base.clone(), base, args, "", &[])
     }
 
     /// The same run with faults or switches that every case has.
     pub(super) fn with(
         env: Env,
-        inputs: &[&str],
+        args: &[&str],
         faults: &'static str,
         vars: &[(&'static str, &'static str)],
     ) -> Self {
         let base = env.kb();
-        Self::of(env, &base.clone(), base, inputs, faults, vars)
+        Self::of(env, &base.clone(), base, args, faults, vars)
     }
 
-    /// A rig that adds `inputs` to `base`, a KB that a dead command left, which is to become
+    /// A rig that runs a command on `base`, a KB that a dead command left, which is to become
     /// `settled` first.
-    pub(super) fn recovering(env: Env, settled: &Path, base: PathBuf, inputs: &[&str]) -> Self {
-        Self::of(env, settled, base, inputs, "", &[])
+    pub(super) fn recovering(env: Env, settled: &Path, base: PathBuf, args: &[&str]) -> Self {
+        Self::of(env, settled, base, args, "", &[])
     }
 
     fn of(
         env: Env,
         settled: &Path,
         base: PathBuf,
-        inputs: &[&str],
+        args: &[&str],
         faults: &'static str,
         vars: &[(&'static str, &'static str)],
     ) -> Self {
-        let inputs = inputs.iter().map(|input| env.path("docs").join(input));
         let nothing = || Expected {
             state: State::of(settled),
             followed: State::of(settled),
             exported: String::new(),
         };
         let mut rig = Self {
-            inputs: inputs.collect(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            log: String::new(),
             settled: base == settled,
             vars: vars.to_vec(),
             faults: "",
@@ -151,6 +138,8 @@ impl Rig {
         rig.old = rig.expected(&old);
         let ran = rig.clean_run("new");
         assert_eq!(ran.said.code, 0, "{:?}", ran.said);
+        let lines = log(&ran.kb);
+        rig.log = lines.strip_prefix(&log(&rig.base)).unwrap().to_owned();
         rig.new = rig.expected(&ran.kb);
         assert_ne!(rig.old.state, rig.new.state);
         if !faults.is_empty() {
@@ -178,6 +167,16 @@ impl Rig {
         let state = State::of(kb);
         let said = self.follow(kb);
         assert_eq!(said.code, 0, "{said:?}");
+        // Every case is compared with this state, so what holds of it holds of all.
+        let unmatched = unmatched(kb);
+        let keeps_raw = self.args.iter().any(|arg| arg == "--keep-raw");
+        assert!(
+            unmatched.iter().all(|path| {
+                let is_kept = keeps_raw && path.starts_with("raw/");
+                path == documents::EDITED || is_kept
+            }),
+            "registry and files: {unmatched:?}"
+        );
         Expected {
             state,
             followed: State::of(kb),
@@ -193,16 +192,17 @@ impl Rig {
             fs::remove_dir_all(&dir).unwrap();
         }
         copy_tree(&self.base, &kb);
-        let mut command = self.env.command(["add", "--jobs", "2"]);
+        let mut command = self.env.command(&self.args);
         command
-            .args(&self.inputs)
             .envs(self.vars.iter().copied())
             .env("KBHOST_KB", &kb)
             .env("KBHOST_FAULT", faults)
             .env("KBHOST_FAULT_TRACE", &trace);
         let said = self.env.finish(&mut command);
         let trace = fs::read_to_string(&trace).unwrap_or_default();
-        (Ran { kb, said }, trace.lines().map(str::to_owned).collect())
+        // Numbers of operations are another rig's.
+        let points = trace.lines().filter(|line| !line.starts_with('#'));
+        (Ran { kb, said }, points.map(str::to_owned).collect())
     }
 
     /// The command that comes after: it recovers, and adds a document of its own.
@@ -276,6 +276,13 @@ impl Rig {
         cases
     }
 
+    /// Takes its time at every point: that changes nothing.
+    pub(super) fn delayed(&self) {
+        let (ran, _) = self.run("delayed", "*:delay-1:1+");
+        assert_eq!(ran.said.code, 0, "{:?}", ran.said);
+        compare("delayed", &State::of(&ran.kb), &self.new.state).unwrap();
+    }
+
     /// Where a point was first passed.
     pub(super) fn place(&self, point: &str) -> usize {
         let found = self.trace.iter().position(|passed| passed == point);
@@ -300,8 +307,7 @@ impl Rig {
         let ran = ran.ok_or("it never took the course of the clean run")?;
         let committed = self.ended(case, &ran)?;
         let expected = if committed { &self.new } else { &self.old };
-        let acknowledged = acknowledged(&ran.said);
-        if acknowledged && !committed {
+        if acknowledged(&ran.said) > 0 && !committed {
             return Err(format!("acknowledged too early: {:?}", ran.said));
         }
         let said = self.follow(&ran.kb);
@@ -309,12 +315,9 @@ impl Rig {
             return Err(format!("the next command: {said:?}, after {:?}", ran.said));
         }
         compare("afterwards", &State::of(&ran.kb), &expected.followed)?;
-        let left = staging_entries(&ran.kb);
+        let left = debris(&ran.kb);
         if !left.is_empty() {
             return Err(format!("left behind: {left:?}"));
-        }
-        if ran.kb.join(".openkb/kbhost/quarantine").exists() {
-            return Err("a journal is in quarantine".to_owned());
         }
         if exported(&ran.kb) != expected.exported {
             return Err("hashes.json is another".to_owned());
@@ -337,6 +340,7 @@ impl Rig {
         };
         if case.mode == "abort" {
             code(&[-1])?;
+            pre_images_are_whole(&ran.kb)?;
             return Ok(committed);
         }
         if case.point.starts_with("commit.") {
@@ -345,7 +349,11 @@ impl Rig {
         }
         if committed {
             code(&[0])?;
-            if !said.stderr.contains("warning: could not ") {
+            let warnings = [
+                "warning: could not ",
+                "warning: failed to back up the registry",
+            ];
+            if !warnings.iter().any(|warning| said.stderr.contains(warning)) {
                 return Err(format!("no warning: {said:?}"));
             }
             compare("the commit", &State::of(&ran.kb), &self.new.state)?;
@@ -386,20 +394,19 @@ impl Rig {
     /// Whether a fault makes the documents of a group be committed one by one: it is one of theirs,
     /// and comes once.
     fn is_replayed(&self, case: &Case<'_>) -> bool {
-        case.mode == "invalid" && self.inputs.len() > 1 && case.index > self.place("drain.after")
+        let documents = self.log.matches("→ ").count();
+        case.mode == "invalid" && documents > 1 && case.index > self.place("drain.after")
     }
 
-    /// The log has at most one line for each document that is in and none for others; the search
-    /// index has followed.
+    /// The log has at most the lines of a clean run if the command is in, else none of them; the
+    /// search index has followed.
     fn check_effects(&self, kb: &Path, committed: bool) -> Result<(), String> {
-        let (now, then) = (log(kb), log(&self.env.kb()));
+        let (now, then) = (log(kb), log(&self.base));
         let Some(lines) = now.strip_prefix(&then) else {
             return Err(format!("the log lost lines: {now}"));
         };
-        for input in &self.inputs {
-            let name = input.file_stem().unwrap().to_string_lossy();
-            let said = lines.matches(&format!("→ summaries/{name}")).count();
-            if said > usize::from(committed) {
+        for line in self.log.lines().filter(|line| !line.is_empty()) {
+            if lines.matches(line).count() > usize::from(committed) {
                 return Err(format!("the log: {lines}"));
             }
         }
@@ -465,54 +472,76 @@ fn is_harmless(case: &Case<'_>) -> bool {
             && matches!(case.point, "publish.rename" | "snapshot.link" | "undo.link")
 }
 
-fn compare(when: &str, found: &State, expected: &State) -> Result<(), String> {
-    if found == expected {
-        return Ok(());
-    }
-    let mut lines = vec![format!("{when}, the KB is not as expected:")];
-    for (path, file) in &found.tree {
-        if expected.tree.get(path) != Some(file) {
-            lines.push(format!("  found    {path}: {file}"));
-        }
-    }
-    for (path, file) in &expected.tree {
-        if found.tree.get(path) != Some(file) {
-            lines.push(format!("  expected {path}: {file}"));
-        }
-    }
-    if found.registry != expected.registry {
-        lines.push(format!(
-            "  registry {}\n  expected {}",
-            found.registry, expected.registry
-        ));
-    }
-    Err(lines.join("\n"))
-}
-
-fn acknowledged(said: &Said) -> bool {
-    let lines = &mut said.stdout.lines();
-    lines.any(|line| line.starts_with("added ") || line.starts_with("updated "))
-}
-
-fn log(kb: &Path) -> String {
-    fs::read_to_string(kb.join("wiki/log.md")).unwrap()
-}
-
-fn exported(kb: &Path) -> String {
-    fs::read_to_string(kb.join(".openkb/hashes.json")).unwrap()
-}
-
 const MODES: [&str; 5] = ["abort", "error", "enospc", "exdev", "invalid"];
 
 #[test]
 fn two_first_documents() {
-    let rig = Rig::new(documents::first(Env::in_memory()), &["a.md", "b.md"]);
+    let args = ["add", "--jobs", "2", "docs/a.md", "docs/b.md"];
+    let rig = Rig::new(documents::first(Env::in_memory()), &args);
+    rig.delayed();
     rig.matrix(&MODES, |_, _| true).finish("first add", 200);
+}
+
+/// A document whose name is taken: it gets one of its own, whatever happens meanwhile.
+fn collision() -> Rig {
+    let env = documents::updated(Env::in_memory());
+    env.doc("other/a.md", "---\ntags: [alpha]\n---\n# Another A\n");
+    Rig::new(env, &["add", "docs/other/a.md"])
+}
+
+/// Ten documents that share a page, prepared by four workers.
+fn hub() -> Rig {
+    let env = documents::updated(Env::in_memory());
+    let args = ["add", "--jobs", "4", "docs/hub"];
+    for number in 0..10 {
+        let page = format!("---\ntags: [storage, hub]\n---\n# Hub {number}\n\nText {number}.\n");
+        env.doc(&format!("hub/h{number}.md"), page);
+    }
+    Rig::new(env, &args)
+}
+
+#[test]
+fn a_document_of_a_taken_name() {
+    let rig = collision();
+    rig.delayed();
+    rig.matrix(&["abort"], |_, _| true).finish("collision", 50);
+}
+
+/// A sample of the passings: the long run takes them all.
+#[test]
+fn ten_documents_of_a_shared_page() {
+    let rig = hub();
+    rig.delayed();
+    let seed = test_seed();
+    let wanted = |index: usize, _: &str| Rng::new(seed ^ index as u64).chance(0.2);
+    rig.matrix(&["abort", "enospc"], wanted)
+        .finish(&format!("hub, KBHOST_TEST_SEED={seed}"), 30);
+}
+
+#[test]
+#[ignore = "torture"]
+fn torture_crash_matrix() {
+    let Some(torture) = Torture::from_env() else {
+        return;
+    };
+    let mut cases = 0;
+    for (name, rig) in [("hub", hub()), ("collision", collision())] {
+        for mode in MODES {
+            if torture.goes_on() {
+                let report = rig.matrix(&[mode], |_, _| torture.goes_on());
+                cases += report.cases;
+                report.finish(name, 0);
+            }
+        }
+    }
+    torture.covered(&format!(
+        "{cases} faults at the points of a group and a collision"
+    ));
 }
 
 #[test]
 fn an_update_of_shared_pages_images_and_hand_edits() {
-    let rig = Rig::new(documents::updated(Env::in_memory()), &["a.md"]);
+    let rig = Rig::new(documents::updated(Env::in_memory()), &["add", "docs/a.md"]);
     for point in [
         "snapshot.link",
         "conflict.copy",
@@ -521,6 +550,7 @@ fn an_update_of_shared_pages_images_and_hand_edits() {
     ] {
         rig.place(point);
     }
+    rig.delayed();
     rig.matrix(&MODES, |_, _| true).finish("update", 300);
 }
 
@@ -530,7 +560,7 @@ fn recovery_of_an_update_that_died_before_its_commit() {
     let env = documents::updated(Env::in_memory());
     let dead = documents::killed(&env, "registry.after:abort");
     let settled = env.kb();
-    let rig = Rig::recovering(env, &settled, dead, &["c.md"]);
+    let rig = Rig::recovering(env, &settled, dead, &["add", "docs/c.md"]);
     let end = rig.place("drain.after");
     rig.place("undo.link");
     rig.matrix(&MODES, |index, _| index <= end)
@@ -543,7 +573,7 @@ fn recovery_of_an_update_that_died_after_its_commit() {
     let env = documents::updated(Env::in_memory());
     let dead = documents::killed(&env, "commit.after:abort");
     let done = documents::copy_with_update(&env);
-    let rig = Rig::recovering(env, &done, dead, &["c.md"]);
+    let rig = Rig::recovering(env, &done, dead, &["add", "docs/c.md"]);
     let end = rig.place("drain.after");
     rig.matrix(&MODES, |index, _| index <= end)
         .finish("cleanup", 50);
@@ -553,7 +583,7 @@ fn recovery_of_an_update_that_died_after_its_commit() {
 #[test]
 fn a_rollback_that_fails() {
     let env = documents::updated(Env::in_memory());
-    let rig = Rig::with(env, &["a.md"], "registry.after:error", &[]);
+    let rig = Rig::with(env, &["add", "docs/a.md"], "registry.after:error", &[]);
     let start = rig.place("registry.after");
     rig.place("rollback.rename");
     rig.matrix(&MODES, |index, _| index > start)
@@ -577,7 +607,7 @@ fn a_rollback_across_file_systems() {
 fn the_matrix_notices_a_missing_journal() {
     let env = documents::updated(Env::in_memory());
     let switch = [("KBHOST_TEST_NO_JOURNAL", "1")];
-    let rig = Rig::with(env, &["a.md"], "", &switch);
+    let rig = Rig::with(env, &["add", "docs/a.md"], "", &switch);
     let report = rig.matrix(&["abort"], |_, point| {
         point.starts_with("write.") || point.starts_with("registry.")
     });

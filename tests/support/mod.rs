@@ -1,10 +1,17 @@
 //! The hermetic environment of a test: its own home, clock and KB; the environment cleared; only
 //! the cache of compiled components is shared, because compiling is slow and tested elsewhere.
 
+pub mod consistency;
 pub mod corpus;
+#[cfg(target_os = "linux")]
+pub mod disk;
+#[cfg(feature = "fault-points")]
+pub mod oracle;
 mod registry;
 mod rigs;
 pub mod strace;
+#[cfg(feature = "fault-points")]
+pub mod torture;
 mod tree;
 pub mod wait;
 
@@ -44,8 +51,8 @@ impl Env {
     }
 
     /// A fresh world with an empty KB, in memory where the system has a place for that: for rigs
-    /// that kill processes by the hundred and that no power cut follows.
-    #[cfg(feature = "fault-points")]
+    /// that kill processes by the hundred, or fill a KB with thousands of documents, and that no
+    /// power cut follows.
     pub fn in_memory() -> Self {
         let memory = Path::new("/dev/shm");
         let env = match memory.metadata() {
@@ -127,6 +134,7 @@ impl Env {
             .env("COLUMNS", "100")
             .env("SOURCE_DATE_EPOCH", EPOCH)
             .env("KBHOST_CACHE_DIR", shared_cache())
+            .env("KBHOST_CONFIG_DIR", self.path("home/.config/kbhost"))
             .env("KBHOST_KB", self.kb())
             .stdin(Stdio::null());
     }

@@ -91,6 +91,7 @@ impl Nobody {
         env.hermetic(&mut command);
         command
             .env("HOME", &self.home)
+            .env("KBHOST_CONFIG_DIR", self.home.join(".config/kbhost"))
             .env("KBHOST_CACHE_DIR", &self.cache);
         command
     }
@@ -146,6 +147,31 @@ impl Mount {
         let mount = Self::make(at, rig, &[OsStr::new("--bind"), from.as_os_str()])?;
         mount.remount("bind,ro");
         Some(mount)
+    }
+
+    /// What lies at `from` at `at` too: for renames and links another file system.
+    pub fn bind(from: &Path, at: &Path, rig: &str) -> Option<Self> {
+        Self::make(at, rig, &[OsStr::new("--bind"), from.as_os_str()])
+    }
+
+    /// The file system in the file `image` at `at`, through a loop device that goes with the mount.
+    pub fn image(image: &Path, at: &Path, options: &str, rig: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let options = format!("loop,{options}");
+        let args = [OsStr::new("-o"), OsStr::new(&options), image.as_os_str()];
+        Self::make(at, rig, &args)
+    }
+
+    /// Unmounts now: when this returns, what the file system had only in memory is gone.
+    pub fn unmount(self) {
+        let mount = std::mem::ManuallyDrop::new(self);
+        let unmounted = || {
+            let mut command = Command::new("umount");
+            let status = command.arg(&mount.0).stderr(Stdio::null()).status();
+            status.unwrap().success()
+        };
+        // A process that was killed lets go of its files a moment after its end was reported.
+        super::wait::until("the mount is idle", unmounted);
     }
 
     fn make(at: &Path, rig: &str, args: &[&OsStr]) -> Option<Self> {

@@ -1,5 +1,6 @@
 //! What a run of the program did, by thread, as `strace -f -y` saw it.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 /// The system calls that name a file and could change something, and `flock`; those that an
@@ -7,6 +8,110 @@ use std::path::{Component, Path, PathBuf};
 pub(crate) const CALLS: &str = "flock,?open,openat,?openat2,?creat,?rename,?renameat,?renameat2,?unlink,unlinkat,?rmdir,\
      ?mkdir,mkdirat,?link,linkat,?symlink,symlinkat,?mknod,mknodat,truncate,ftruncate,?chmod,fchmod,\
      fchmodat,?fchmodat2";
+
+/// Options of a trace for [`cost`]; the file to write it to follows them.
+pub(crate) const COST_OPTIONS: [&str; 8] =
+    ["-f", "-y", "-qq", "-e", "signal=none", "-s", "0", "-o"];
+
+/// Calls that only wait or wake somebody, or only want memory: how many there are is the
+/// scheduler's doing and the allocator's.
+const NOT_COUNTED: [&str; 15] = [
+    "brk",
+    "clock_nanosleep",
+    "epoll_pwait",
+    "epoll_wait",
+    "futex",
+    "madvise",
+    "mmap",
+    "mprotect",
+    "mremap",
+    "munmap",
+    "nanosleep",
+    "poll",
+    "ppoll",
+    "restart_syscall",
+    "sched_yield",
+];
+
+/// Calls that write as many bytes as they return.
+const WRITING: [&str; 7] = [
+    "copy_file_range",
+    "pwrite64",
+    "pwritev",
+    "pwritev2",
+    "sendfile",
+    "write",
+    "writev",
+];
+
+/// What a run cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    /// System calls over all threads.
+    pub(crate) calls: u64,
+    /// Bytes that they wrote to files, pipes and terminals; memory with a descriptor is none.
+    pub(crate) bytes_written: u64,
+}
+
+/// A file that lies in memory and has no name: a component's memory image is one.
+const IN_MEMORY: &str = "</memfd:";
+
+/// Counts a trace made with [`COST_OPTIONS`].
+pub(crate) fn cost(trace: &str) -> Cost {
+    let mut cost = Cost::default();
+    // Threads in the middle of a call whose bytes count.
+    let mut writing = HashSet::new();
+    for line in trace.lines() {
+        let (thread, rest) = line
+            .split_once(char::is_whitespace)
+            .unwrap_or_else(|| panic!("no thread: {line}"));
+        let rest = rest.trim_start();
+        let is_resumed = rest.starts_with("<... ");
+        let call = rest.trim_start_matches("<... ");
+        let call = call.split(['(', ' ']).next().unwrap();
+        if call.starts_with(['+', '-']) || NOT_COUNTED.contains(&call) {
+            continue;
+        }
+        cost.calls += u64::from(!is_resumed);
+        if is_resumed && !writing.remove(thread) {
+            continue;
+        }
+        if !is_resumed && (!WRITING.contains(&call) || rest.contains(IN_MEMORY)) {
+            continue;
+        }
+        match rest.rsplit_once(" = ") {
+            // A failed call wrote nothing.
+            Some((_, result)) => cost.bytes_written += result.parse::<u64>().unwrap_or(0),
+            None => assert!(writing.insert(thread), "no end of a call: {line}"),
+        }
+    }
+    cost
+}
+
+#[test]
+fn a_trace_is_counted() {
+    let trace = "\
+12 write(1, \"\"..., 5) = 5
+13 futex(0x1, FUTEX_WAIT, 1, NULL <unfinished ...>
+12 pwrite64(3, \"\"..., 4096, 0 <unfinished ...>
+13 <... futex resumed>) = 0
+12 <... pwrite64 resumed>) = 4096
+12 write(1, \"\"..., 5) = -1 EIO (Input/output error)
+12 write(4</memfd:image (deleted)>, \"\"..., 90 <unfinished ...>
+13 write(4</memfd:image (deleted)>, \"\"..., 90) = 90
+12 <... write resumed>) = 90
+12 exit_group(0) = ?
+12 +++ exited with 0 +++
+";
+    let (calls, bytes_written) = (6, 4_101);
+    assert_eq!(
+        cost(trace),
+        Cost {
+            calls,
+            bytes_written
+        }
+    );
+}
 
 /// One thread's use of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,6 +13,7 @@ mod repo;
 mod sources_digest;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -27,6 +28,9 @@ usage: cargo xtask COMMAND [OPTION...]
             --jobs N|auto     workers that prepare documents (default: auto)
             --examples-only   leave out ../shared/corpus
   test    every test there is; KBHOST_TEST_STRICT=1 makes a skipped rig a failure
+  torture the long runs of the rigs; prints what each covered
+            --seed S          where the seeds begin (default: 1)
+            --minutes M       time for all of them together (default: 30)
   bench   print what this machine measures against the project's goals; never fails on time
             --quick           fewer documents and repetitions
   guests  build the converter components into plugins/prebuilt
@@ -62,6 +66,7 @@ fn dispatch(args: &mut Args) -> Result<()> {
             args.finish()?;
             test::run(&repo)
         }
+        "torture" => torture::run(&repo, &torture::Options::parse(args)?),
         "bench" => {
             let quick = args.flag("--quick");
             args.finish()?;

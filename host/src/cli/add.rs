@@ -15,7 +15,7 @@ use crate::enumerate::{self, Filter, Inputs};
 use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
-use crate::mutation::{AcquireError, LockWait, MutationError, Owner, OwnerOptions};
+use crate::mutation::{AcquireError, MutationError, Owner, OwnerOptions};
 use crate::plugin::PluginSet;
 use crate::prepare::{self, Preparations, StagingRoot};
 
@@ -47,8 +47,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let run = Run {
         owner: OwnerOptions {
-            wait: LockWait(args.lock_wait()),
-            cancel: Arc::clone(&signals.cancel),
+            lock: settings.lock(args.lock, &signals.cancel),
             clock: settings.clock.clone(),
             command: "add",
             config,

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use super::error::CommandError;
 use super::exit::Exit;
 use crate::enumerate::EnumerateError;
-use crate::kb::{KbError, PathError, layout};
-use crate::mutation::{AcquireError, InitError, MutationError};
+use crate::kb::{KbError, PathError, layout, shell_word as word};
+use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::{ConvertError, JobFailure, PluginError};
 use crate::prepare::{PrepareError, StagingError};
 
@@ -64,8 +64,10 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         ),
         CommandError::Init(InitError::Mutation(error))
         | CommandError::Mutation(error)
-        | CommandError::Commit { error, .. } => of_mutation(error),
+        | CommandError::Commit { error, .. }
+        | CommandError::Remove { error, .. } => of_mutation(error),
         CommandError::Acquire(error) => of_acquire(error),
+        CommandError::Recover(error) => of_recover(error),
         CommandError::Plugin(error) => of_plugin(error),
         CommandError::Enumerate(error) => of_enumerate(error),
         CommandError::Staging(StagingError::Path(error)) | CommandError::Path(error) => {
@@ -82,9 +84,11 @@ pub(super) fn advice(error: &CommandError) -> Advice {
             "no-document",
             "`kbhost list` shows the names of all documents",
         ),
-        CommandError::Ambiguous { matches, .. } => {
+        CommandError::Ambiguous {
+            command, matches, ..
+        } => {
             let example = matches.first().map_or("NAME", |name| name.as_str());
-            let hint = format!("name one of them in full: `kbhost show {example}`");
+            let hint = format!("name one of them in full: `kbhost {command} {example}`");
             Advice::new(Usage, "ambiguous", hint)
         }
         CommandError::NoPage { .. } => Advice::new(
@@ -143,7 +147,11 @@ fn of_kb(error: &KbError) -> Advice {
         KbError::RegistryInvalid { path, .. } => Advice::new(
             Exit::Recovery,
             "registry",
-            format!("restore `{}` from a backup", path.display()),
+            format!(
+                "unless a newer version of kbhost made `{}`: `kbhost registry rebuild` makes it anew \
+                 from its newest backup and the files",
+                path.display()
+            ),
         ),
         KbError::HashesJson { path, .. } => Advice::new(
             Exit::Recovery,
@@ -153,13 +161,20 @@ fn of_kb(error: &KbError) -> Advice {
     }
 }
 
-fn of_acquire(error: &AcquireError) -> Advice {
+/// What an error of taking the lock and settling what is left over means.
+pub(super) fn of_acquire(error: &AcquireError) -> Advice {
     match error {
         AcquireError::Busy { .. } => Advice::new(
             Exit::Busy,
             "busy",
             "wait until the other command is done and run this one again, or wait longer with \
-             `--lock-timeout SECONDS`",
+             `--lock-timeout SECONDS`; `kbhost lock` tells more of it",
+        ),
+        AcquireError::Medium { .. } => Advice::new(
+            Exit::Usage,
+            "network-fs",
+            "move the knowledge base to a local disk; if nobody changes it from another machine, \
+             vouch for that with `--allow-network-fs`",
         ),
         AcquireError::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
         AcquireError::Path(error) => of_path(error),
@@ -172,15 +187,48 @@ fn of_acquire(error: &AcquireError) -> Advice {
                 ..of_cause
             }
         }
+        AcquireError::Undo { source, .. } => {
+            let of_cause = of_mutation(source);
+            let again = "`kbhost recover` tries again once the cause is gone, and tells how to go \
+                         on without; until then nothing is changed";
+            match of_cause.hint {
+                Some(hint) => Advice::new(Exit::Recovery, of_cause.code, hint),
+                None => Advice::new(Exit::Recovery, "undo", again),
+            }
+        }
         AcquireError::NeedsAttention { hint, .. } => {
             Advice::new(Exit::Recovery, "recovery", hint.clone())
         }
     }
 }
 
+fn of_recover(error: &RecoverError) -> Advice {
+    match error {
+        RecoverError::Acquire(error) => of_acquire(error),
+        RecoverError::Unknown { known, .. } if known.is_empty() => Advice::new(
+            Exit::Usage,
+            "no-journal",
+            "no change is left unfinished: nothing needs `kbhost recover`",
+        ),
+        RecoverError::Unknown { .. } => Advice::new(
+            Exit::Usage,
+            "no-journal",
+            "these are left; `kbhost recover --dry-run` tells what each is",
+        ),
+        RecoverError::Ambiguous { .. } => Advice::new(
+            Exit::Usage,
+            "ambiguous",
+            "give more of the id; `kbhost recover --dry-run` tells what each is",
+        ),
+        RecoverError::NotUndoable { hint, .. } => {
+            Advice::new(Exit::Recovery, "not-undoable", hint.clone())
+        }
+    }
+}
+
 fn of_mutation(error: &MutationError) -> Advice {
-    let drain = "the next `kbhost add` settles it first; if that fails too, `kbhost status` shows \
-                 what is left";
+    let drain = "`kbhost recover` settles it, and so does the next command that changes the \
+                 knowledge base";
     match error {
         MutationError::Acquire(error) => of_acquire(error),
         MutationError::Kb(error) => of_kb(error),
@@ -199,7 +247,7 @@ fn of_mutation(error: &MutationError) -> Advice {
             Exit::Recovery,
             "fenced",
             "make sure that no other machine or container changes this knowledge base at the same \
-             time, then look at `kbhost status`",
+             time, then run `kbhost recover` and look at `kbhost doctor`",
         ),
         MutationError::Undeclared(_) => Advice::bug(),
         MutationError::OriginalNotIn => Advice::new(
@@ -207,10 +255,33 @@ fn of_mutation(error: &MutationError) -> Advice {
             "original-not-in",
             "run the same command again",
         ),
+        MutationError::NoBackup(_) => Advice::new(
+            Exit::Failed,
+            "no-backup",
+            "`kbhost doctor` shows the state of the registry; run the command again",
+        ),
+        MutationError::Backup(error) => of_mutation(error),
+        MutationError::NewerRegistry(_) => Advice::new(
+            Exit::Recovery,
+            "newer-registry",
+            "use that version; `kbhost --version` names this one",
+        ),
         MutationError::NoFreeName(_) => Advice::new(
             Exit::Failed,
             "no-free-name",
             "rename the file, then add it again",
+        ),
+        MutationError::DocumentGone(_) => Advice::new(
+            Exit::Failed,
+            "document-gone",
+            "`kbhost list` shows the documents that are there",
+        ),
+        MutationError::DocumentUpdated(name) => Advice::new(
+            Exit::Failed,
+            "document-updated",
+            format!(
+                "look at the new version with `kbhost show {name}`, then run the command again"
+            ),
         ),
         MutationError::Restless(path) => Advice::new(
             Exit::Failed,
@@ -435,27 +506,15 @@ fn folder(error: &PathError) -> String {
     word(there.unwrap_or(Path::new(".")))
 }
 
-/// A path as one word of a shell: commands in hints are pasted, and names come from strangers.
-pub(super) fn word(path: impl AsRef<Path>) -> String {
-    let text = path.as_ref().to_string_lossy();
-    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
-    let text = match text.strip_prefix('-') {
-        Some(_) => format!("./{text}"),
-        None => text.into_owned(),
-    };
-    if !text.is_empty() && text.chars().all(plain) {
-        return text;
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 fn of_sqlite(error: &rusqlite::Error, path: &str) -> Advice {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Advice::new(
             Exit::Recovery,
             "registry",
-            format!("restore `{path}` from a backup"),
+            format!(
+                "`kbhost registry rebuild` makes `{path}` anew from its newest backup and the files"
+            ),
         ),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Advice::new(
             Exit::Busy,
@@ -525,9 +584,9 @@ mod tests {
             journal: "1".to_owned(),
             source: Box::new(MutationError::Path(path(io::ErrorKind::StorageFull))),
         };
-        check(dirty, "dirty-rollback", Exit::Recovery, "kbhost status");
+        check(dirty, "dirty-rollback", Exit::Recovery, "kbhost recover");
         let undecided = MutationError::Undecided(rusqlite::Error::InvalidQuery);
-        check(undecided, "undecided", Exit::Recovery, "kbhost add");
+        check(undecided, "undecided", Exit::Recovery, "kbhost recover");
         check(AcquireError::Nested, "bug", Exit::Bug, "bug");
     }
 

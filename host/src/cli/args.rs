@@ -19,7 +19,7 @@ const SEARCH_LIMIT_MAX: u64 = 1_000;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 some inputs failed, 2 usage or no knowledge base, \
-    3 recovery needs attention, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
+    3 recovery needs attention, 4 findings of `doctor` or `registry import`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
 )]
 pub(super) struct Typed {
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub(super) struct Typed {
 #[derive(Args, Debug, Default)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
-    /// The knowledge base [else: KBHOST_KB, OPENKB_DIR, the current folder or one above]
+    /// The knowledge base [else: KBHOST_KB, OPENKB_DIR, the current folder or one above, the default of `init --default`]
     #[arg(long, global = true, value_name = "DIR")]
     pub(super) kb_dir: Option<PathBuf>,
     /// Print one JSON object instead of text
@@ -85,6 +85,16 @@ pub(super) enum CommandArgs {
     Show(ShowArgs),
     /// Search the text of all documents
     Search(SearchArgs),
+    /// Remove documents with their pages
+    Remove(RemoveArgs),
+    /// Finish or undo what a crash left behind
+    Recover(RecoverArgs),
+    /// Look for damage; each finding names the command that repairs it
+    Doctor,
+    /// Show who holds the lock
+    Lock,
+    /// Export, import, back up or rebuild the registry
+    Registry(RegistryArgs),
 }
 
 impl CommandArgs {
@@ -98,6 +108,11 @@ impl CommandArgs {
             Self::Status => "status",
             Self::Show(_) => "show",
             Self::Search(_) => "search",
+            Self::Remove(_) => "remove",
+            Self::Recover(_) => "recover",
+            Self::Doctor => "doctor",
+            Self::Lock => "lock",
+            Self::Registry(_) => "registry",
         }
     }
 }
@@ -109,6 +124,11 @@ pub(super) struct InitArgs {
     /// The language that pages are written in
     #[arg(short, long, value_name = "LANGUAGE", default_value = "en")]
     pub(super) language: String,
+    /// Make it the one that is meant where none is named or found, also one that is there already
+    #[arg(long)]
+    pub(super) default: bool,
+    #[command(flatten)]
+    pub(super) lock: LockArgs,
 }
 
 #[derive(Args, Debug)]
@@ -125,21 +145,120 @@ pub(super) struct AddArgs {
     /// Say what would be done; convert and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// How long to wait for the lock
-    #[arg(long, value_name = "SECONDS", default_value_t = 60,
+    #[command(flatten)]
+    pub(super) lock: LockArgs,
+}
+
+/// What every command takes that waits for the lock.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct WaitArgs {
+    /// How long to wait for the lock [default: 60 on a terminal, else 10]
+    #[arg(long, value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(..=LOCK_TIMEOUT_SECONDS_MAX))]
-    pub(super) lock_timeout: u64,
+    pub(super) lock_timeout: Option<u64>,
     /// Do not wait for the lock
     #[arg(long, conflicts_with = "lock_timeout")]
     pub(super) no_wait: bool,
 }
 
-impl AddArgs {
-    /// How long to wait for the lock.
-    pub(super) fn lock_wait(&self) -> Duration {
-        let seconds = if self.no_wait { 0 } else { self.lock_timeout };
+/// What every command takes that changes the knowledge base.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct LockArgs {
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
+    /// Change a knowledge base on a network file system, whose locks may not hold
+    #[arg(long)]
+    pub(super) allow_network_fs: bool,
+}
+
+impl WaitArgs {
+    /// How long to wait for the lock; somebody who sits before a terminal can end a longer wait.
+    pub(super) fn time(self, on_terminal: bool) -> Duration {
+        let seconds = match (self.no_wait, self.lock_timeout) {
+            (true, _) => 0,
+            (false, Some(seconds)) => seconds,
+            (false, None) if on_terminal => 60,
+            (false, None) => 10,
+        };
         Duration::from_secs(seconds)
     }
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RemoveArgs {
+    /// Name, file name, or a part of either that only one document has
+    #[arg(required = true, value_name = "DOC")]
+    pub(super) documents: Vec<String>,
+    /// Leave the originals in `raw/`
+    #[arg(long)]
+    pub(super) keep_raw: bool,
+    /// Say what would be removed; change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    pub(super) yes: bool,
+    #[command(flatten)]
+    pub(super) lock: LockArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RecoverArgs {
+    /// Say what is left over and what would be done; change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Take the knowledge base as it is now: the change ID is not undone, what it kept is set aside
+    #[arg(long, value_name = "ID")]
+    pub(super) accept: Option<String>,
+    /// Undo the change ID, which the registry cannot decide on
+    #[arg(long, value_name = "ID", conflicts_with = "accept")]
+    pub(super) undo: Option<String>,
+    #[command(flatten)]
+    pub(super) lock: LockArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct RegistryArgs {
+    #[command(subcommand)]
+    pub(super) action: RegistryAction,
+}
+
+/// `kbhost registry ACTION`.
+#[derive(Debug, Subcommand)]
+pub(super) enum RegistryAction {
+    /// Write `hashes.json` for OpenKB, also where the settings say never
+    Export {
+        #[command(flatten)]
+        lock: LockArgs,
+    },
+    /// Take over what another program changed in `hashes.json`
+    #[command(
+        after_help = "Without --merge nothing is changed, and the exit code is 4 if something \
+        differs. With --merge it is 3 if both sides changed an entry: then nothing is merged."
+    )]
+    Import {
+        /// Merge its changes with ours; else only show what differs
+        #[arg(long)]
+        merge: bool,
+        /// Where both changed an entry, keep the registry's
+        #[arg(long, requires = "merge")]
+        ours: bool,
+        /// Where both changed an entry, take that of `hashes.json`
+        #[arg(long, requires = "merge", conflicts_with = "ours")]
+        theirs: bool,
+        #[command(flatten)]
+        lock: LockArgs,
+    },
+    /// Make a lost or damaged registry anew: from the newest backup, `hashes.json`, `raw/` and `wiki/`
+    Rebuild {
+        /// Do not ask, and replace a registry that is sound
+        #[arg(short, long)]
+        yes: bool,
+        #[command(flatten)]
+        lock: LockArgs,
+    },
+    /// Keep a copy of the registry now; one a day is made by itself, and five are kept
+    Backup,
 }
 
 #[derive(Args, Debug)]
@@ -168,6 +287,8 @@ pub(super) struct ShowArgs {
     /// The summary page
     #[arg(long)]
     pub(super) summary: bool,
+    #[command(flatten)]
+    pub(super) wait: WaitArgs,
 }
 
 #[derive(Args, Debug)]
@@ -224,14 +345,16 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_is_waited_for_a_minute_unless_told() {
-        let check = |line: &str, seconds| {
-            assert_eq!(add(line).lock_wait(), Duration::from_secs(seconds));
+    fn the_lock_is_waited_for_a_minute_on_a_terminal_unless_told() {
+        let check = |line: &str, on_terminal, seconds| {
+            let wait = add(line).lock.wait.time(on_terminal);
+            assert_eq!(wait, Duration::from_secs(seconds), "{line}");
         };
-        check("add x", 60);
-        check("add --lock-timeout 5 x", 5);
-        check("add --lock-timeout 0 x", 0);
-        check("add x --no-wait", 0);
+        check("add x", true, 60);
+        check("add x", false, 10);
+        check("add --lock-timeout 5 x", true, 5);
+        check("add --lock-timeout 0 x", false, 0);
+        check("add x --no-wait", true, 0);
         assert_eq!(
             parse("add --no-wait --lock-timeout 5 x").unwrap_err(),
             ErrorKind::ArgumentConflict

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::advice::word;
 use super::args::ConvertArgs;
 use super::engine;
 use super::error::CommandError;
@@ -16,6 +15,7 @@ use super::signals::Signals;
 use super::terminal::one_line;
 use super::ui::Ui;
 use crate::enumerate::{self, Filter, Source};
+use crate::kb::shell_word as word;
 use crate::kb::{PathError, names};
 use crate::plugin::{PluginIdentity, PluginSet};
 use crate::prepare::{PrepareError, PreparedDocument, StagingRoot, resolve_placeholders};

@@ -5,12 +5,12 @@ use std::io;
 
 use serde::Serialize;
 
-use super::advice::advice;
+use super::advice::{Advice, advice, of_acquire};
 use super::exit::Exit;
 use super::terminal::one_line;
 use crate::enumerate::EnumerateError;
 use crate::kb::{DocName, KbError, KbPath, PathError};
-use crate::mutation::{AcquireError, InitError, MutationError};
+use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::PluginError;
 use crate::prepare::{PrepareError, StagingError};
 
@@ -40,6 +40,9 @@ pub(super) enum CommandError {
     /// The KB could not be changed.
     #[error(transparent)]
     Mutation(#[from] MutationError),
+    /// Recovery did not do what it was asked.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
     /// A component cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
@@ -74,12 +77,23 @@ pub(super) enum CommandError {
         #[source]
         error: MutationError,
     },
+    /// One document could not be removed.
+    #[error("remove `{name}`")]
+    Remove {
+        /// The document.
+        name: DocName,
+        /// Why.
+        #[source]
+        error: MutationError,
+    },
     /// No document is meant.
     #[error("find a document for `{0}`")]
     NoDocument(String),
     /// Several documents are meant.
     #[error("choose one of {} documents for `{query}`", .matches.len())]
     Ambiguous {
+        /// The command that wants one: `show`.
+        command: &'static str,
         /// What was typed.
         query: String,
         /// The documents.
@@ -152,14 +166,31 @@ impl CommandError {
     /// The error as it is told.
     pub(super) fn report(&self) -> ErrorReport {
         let advice = advice(self);
-        let message = format!("failed to {self}");
         let choices = match self {
             Self::Ambiguous { matches, .. } => matches.iter().map(ToString::to_string).collect(),
+            Self::Recover(
+                RecoverError::Unknown { known: ids, .. }
+                | RecoverError::Ambiguous { matches: ids, .. },
+            ) => ids.iter().map(|id| one_line(id)).collect(),
             _ => Vec::new(),
         };
+        Self::told(self, &advice, choices, self.causes())
+    }
+
+    /// An error of recovery as it is told; the caller keeps it.
+    pub(super) fn report_acquire(error: &AcquireError) -> ErrorReport {
+        Self::told(error, &of_acquire(error), Vec::new(), chain(error.source()))
+    }
+
+    fn told(
+        error: &dyn std::fmt::Display,
+        advice: &Advice,
+        choices: Vec<String>,
+        causes: Vec<String>,
+    ) -> ErrorReport {
         ErrorReport {
-            causes: self.causes(),
-            message: one_line(&message),
+            causes,
+            message: one_line(&format!("failed to {error}")),
             choices,
             hint: advice.hint.as_deref().map(one_line),
             code: advice.code,
@@ -168,26 +199,30 @@ impl CommandError {
     }
 
     fn causes(&self) -> Vec<String> {
-        let mut cause = match self {
+        chain(match self {
             Self::Prepare { error, .. } => error.source(),
             other => other.source(),
-        };
-        let mut causes = Vec::new();
-        while let Some(error) = cause
-            && causes.len() < CAUSES_MAX
-        {
-            let text = one_line(&error.to_string());
-            // SQLite's errors say the same again with a number before it.
-            let again = causes
-                .last()
-                .is_some_and(|last: &String| text.ends_with(last.as_str()));
-            if !again {
-                causes.push(text);
-            }
-            cause = error.source();
-        }
-        causes
+        })
     }
+}
+
+/// The causes from this one down, as they are told.
+fn chain(mut cause: Option<&(dyn Error + 'static)>) -> Vec<String> {
+    let mut causes = Vec::new();
+    while let Some(error) = cause
+        && causes.len() < CAUSES_MAX
+    {
+        let text = one_line(&error.to_string());
+        // SQLite's errors say the same again with a number before it.
+        let again = causes
+            .last()
+            .is_some_and(|last: &String| text.ends_with(last.as_str()));
+        if !again {
+            causes.push(text);
+        }
+        cause = error.source();
+    }
+    causes
 }
 
 #[cfg(test)]
@@ -254,6 +289,7 @@ mod tests {
     fn json_shape() {
         let names = ["a", "ab"].map(|name| DocName::new(name).unwrap());
         let error = CommandError::Ambiguous {
+            command: "show",
             query: "a".to_owned(),
             matches: names.to_vec(),
         };

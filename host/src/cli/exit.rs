@@ -13,6 +13,8 @@ pub(super) enum Exit {
     Usage,
     /// Recovery needs a person.
     Recovery,
+    /// A command that looks for trouble found some.
+    Findings,
     /// A bug of this program.
     Bug,
     /// The lock was not free in time.
@@ -29,6 +31,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Recovery => 3,
+            Self::Findings => 4,
             Self::Bug => 70,
             Self::Busy => 75,
             Self::Signal(signal) => 128 + signal,

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -17,7 +18,11 @@ use super::exit::Exit;
 use super::settings::{Environment, Settings};
 use super::terminal::one_line;
 use super::ui::Ui;
-use super::{add, convert, init, json, list, logging, search, show, status};
+use super::{
+    add, convert, doctor, init, json, list, lock, logging, recover, registry, remove, search, show,
+    status,
+};
+use crate::mutation;
 
 thread_local! {
     /// The last panic of this thread, one line.
@@ -35,6 +40,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             standard(info);
         }
     }));
+    if let [_, argument, dir] = &arguments[..]
+        && argument == mutation::PROBE_ARGUMENT
+    {
+        return mutation::answer_probe(Path::new(dir));
+    }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let exit = panic::catch_unwind(|| run(arguments, wants_json)).unwrap_or_else(|_| {
         bug(&LAST_PANIC.take().unwrap_or_default(), wants_json);
@@ -102,6 +112,11 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Status => status::run(ui, settings),
         CommandArgs::Show(args) => show::run(ui, settings, args),
         CommandArgs::Search(args) => search::run(ui, settings, args),
+        CommandArgs::Remove(args) => remove::run(ui, settings, args),
+        CommandArgs::Recover(args) => recover::run(ui, settings, args),
+        CommandArgs::Doctor => doctor::run(ui, settings),
+        CommandArgs::Lock => lock::run(ui, settings),
+        CommandArgs::Registry(args) => registry::run(ui, settings, args),
     }
 }
 

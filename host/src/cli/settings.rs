@@ -4,11 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use super::args::{Color, GlobalArgs, LogFormat};
+use super::args::{Color, GlobalArgs, LockArgs, LogFormat};
+use super::notes::Notes;
 use crate::kb::Candidates;
 use crate::kb::clock::Clock;
 use crate::kb::config::Jobs;
+use crate::mutation::{LockOptions, Waiting};
+use crate::userdir::known_kbs;
 
 /// `auto` stops here: each worker holds a sandbox of up to half a gigabyte.
 const AUTO_JOBS_MAX: usize = 64;
@@ -28,6 +33,8 @@ pub(super) struct Environment {
     pub(super) no_color: bool,
     /// Where the process stands; `None` if that folder is gone.
     pub(super) current_dir: Option<PathBuf>,
+    /// stdin is a terminal.
+    pub(super) stdin_terminal: bool,
     /// stdout is a terminal.
     pub(super) stdout_terminal: bool,
     /// stderr is a terminal.
@@ -46,6 +53,7 @@ impl Environment {
             no_color: variable("NO_COLOR").is_some()
                 || variable("TERM").as_deref() == Some(OsStr::new("dumb")),
             current_dir: std::env::current_dir().ok(),
+            stdin_terminal: io::stdin().is_terminal(),
             stdout_terminal: io::stdout().is_terminal(),
             stderr_terminal: io::stderr().is_terminal(),
         }
@@ -89,8 +97,12 @@ pub(super) struct Settings {
     pub(super) stdout: Stream,
     /// Standard error.
     pub(super) stderr: Stream,
+    /// Somebody can be asked: a terminal shows the question and takes the answer.
+    pub(super) interactive: bool,
     /// Time of log lines and records.
     pub(super) clock: Clock,
+    /// Talk from rooms that know no `Ui`.
+    pub(super) notes: Notes,
 }
 
 impl Settings {
@@ -117,7 +129,9 @@ impl Settings {
                     .or(environment.openkb_dir)
                     .map(PathBuf::from),
                 current_dir: environment.current_dir,
+                fallback: Some(known_kbs::default_kb),
             },
+            notes: Notes::new(stderr, typed.quiet, typed.json),
             json: typed.json,
             quiet: typed.quiet,
             logging: Logging {
@@ -128,7 +142,20 @@ impl Settings {
             },
             stdout,
             stderr,
+            interactive: environment.stdin_terminal && environment.stderr_terminal && !typed.json,
             clock: Clock::from_source_date_epoch(epoch.as_deref()),
+        }
+    }
+
+    /// How to take the lock: a wait is told on stderr, past a progress bar.
+    pub(super) fn lock(&self, args: LockArgs, cancel: &Arc<AtomicBool>) -> LockOptions {
+        let (waiting, warning) = (self.notes.clone(), self.notes.clone());
+        LockOptions {
+            wait: args.wait.time(self.stderr.terminal),
+            cancel: Arc::clone(cancel),
+            allow_network_fs: args.allow_network_fs,
+            on_wait: Some(Arc::new(move |wait| waiting.note(&waiting_line(wait)))),
+            on_warning: Some(Arc::new(move |text| warning.warning(text.as_str()))),
         }
     }
 
@@ -137,6 +164,18 @@ impl Settings {
         let logs = self.logging.verbosity > 0 || self.logging.filter.is_some();
         self.stderr.terminal && !self.quiet && !self.json && !logs
     }
+}
+
+/// A wait in one line.
+fn waiting_line(wait: &Waiting) -> String {
+    let holder = match &wait.holder {
+        Some(holder) => format!(": {holder}"),
+        None => String::new(),
+    };
+    format!(
+        "waiting for the lock for {:.1} s{holder}",
+        wait.waited.as_secs_f64()
+    )
 }
 
 /// The number of workers: flag, then config.yaml, then one a core.
@@ -216,6 +255,21 @@ mod tests {
         check(Color::Auto, false, false, false);
         check(Color::Always, true, false, true);
         check(Color::Never, false, true, false);
+    }
+
+    #[test]
+    fn a_wait_says_how_long_and_for_whom() {
+        let line = |holder: Option<&str>| {
+            waiting_line(&Waiting {
+                waited: std::time::Duration::from_millis(10_540),
+                holder: holder.map(str::to_owned),
+            })
+        };
+        assert_eq!(line(None), "waiting for the lock for 10.5 s");
+        assert_eq!(
+            line(Some("somebody has it")),
+            "waiting for the lock for 10.5 s: somebody has it"
+        );
     }
 
     #[test]

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::args::ShowArgs;
+use super::args::{LockArgs, ShowArgs};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::settings::Settings;
 use super::terminal::multi_line;
 use super::ui::Ui;
+use crate::kb::config::Config;
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{KbPath, KbRoot, layout};
+use crate::mutation::{OwnerOptions, PageReader};
 
 /// No page is larger: a converter's whole output is bounded by as much.
 const PAGE_BYTES_MAX: u64 = 1 << 30;
@@ -29,10 +31,15 @@ struct Answer<'a> {
 /// If none or several are meant, or the page cannot be read.
 pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<Exit, CommandError> {
     let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
+    let reader = PageReader::open(&root, &owner_options(settings, args))?;
+    // Under the same lock as the page: both are of one commit.
     let found = Catalogue::open(&root)?.find(&args.document)?;
-    let document = the_one(found, &args.document)?;
+    let document = the_one(found, "show", &args.document)?;
     let page = page_of(&document, args.summary);
-    let Some(bytes) = root.read(&page, PAGE_BYTES_MAX)? else {
+    let read = reader.read(&page, PAGE_BYTES_MAX)?;
+    // Whoever reads what is printed may take an hour.
+    drop(reader);
+    let Some(bytes) = read else {
         let name = document.doc_name;
         return Err(CommandError::NoPage { name, path: page });
     };
@@ -53,6 +60,21 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
     Ok(Exit::Done)
 }
 
+/// How the lock is taken, and how what a crash left is undone before the page is read.
+fn owner_options(settings: &Settings, args: &ShowArgs) -> OwnerOptions {
+    let lock = LockArgs {
+        wait: args.wait,
+        ..LockArgs::default()
+    };
+    OwnerOptions {
+        lock: settings.lock(lock, &Arc::default()),
+        clock: settings.clock.clone(),
+        // Nothing is planned or exported: a mistake in the settings keeps nobody from reading.
+        config: Config::default(),
+        command: "show",
+    }
+}
+
 /// Prints a page: to a terminal without what it would obey, to a pipe byte for byte.
 pub(super) fn print(ui: &mut Ui, bytes: &[u8]) {
     if !ui.stdout().terminal {
@@ -65,13 +87,22 @@ pub(super) fn print(ui: &mut Ui, bytes: &[u8]) {
     }
 }
 
-fn the_one(mut found: Vec<DocumentRow>, query: &str) -> Result<DocumentRow, CommandError> {
+/// The document that `query` means for a command, of those found.
+///
+/// # Errors
+/// If there is none, or there are several.
+pub(super) fn the_one(
+    mut found: Vec<DocumentRow>,
+    command: &'static str,
+    query: &str,
+) -> Result<DocumentRow, CommandError> {
     match (found.pop(), found.is_empty()) {
         (None, _) => Err(CommandError::NoDocument(query.to_owned())),
         (Some(document), true) => Ok(document),
         (Some(last), false) => {
             found.push(last);
             Err(CommandError::Ambiguous {
+                command,
                 query: query.to_owned(),
                 matches: found.into_iter().map(|row| row.doc_name).collect(),
             })
@@ -108,7 +139,7 @@ mod tests {
     #[test]
     fn one_document_must_be_meant() {
         let rows = |names: &[&str]| names.iter().map(|name| row(name, "T")).collect();
-        let meant = |names: &[&str]| the_one(rows(names), "q");
+        let meant = |names: &[&str]| the_one(rows(names), "show", "q");
         assert_eq!(meant(&["a"]).unwrap().doc_name.as_str(), "a");
         let none = meant(&[]).unwrap_err();
         assert_eq!(none.exit(), Exit::Failed);

@@ -116,14 +116,12 @@ fn hints(answer: &Answer) -> Vec<String> {
     let mut hints = Vec::new();
     if answer.journals > 0 {
         hints.push(
-            "unless another command is at work, the next `kbhost add` settles unfinished changes \
-             first"
+            "unless another command is at work, `kbhost recover` settles unfinished changes"
                 .to_owned(),
         );
     }
     if answer.quarantined > 0 {
-        let dir = layout::quarantine_dir();
-        hints.push(format!("look at what could not be undone in `{dir}`"));
+        hints.push("`kbhost recover` tells what could not be undone and how to go on".to_owned());
     }
     if answer.conflicts > 0 {
         let dir = layout::conflicts_dir();
@@ -194,8 +192,8 @@ mod tests {
         let lines = lines(&answer);
         assert_eq!(lines[4..], ["Unfinished changes: 1", "In quarantine: 2"]);
         let hints = hints(&answer);
-        assert!(hints[0].contains("`kbhost add`"));
-        assert!(hints[1].contains(".openkb/kbhost/quarantine"));
+        assert!(hints[0].contains("`kbhost recover`"));
+        assert!(hints[1].contains("`kbhost recover`"));
     }
 
     #[test]

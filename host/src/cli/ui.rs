@@ -3,7 +3,7 @@
 //! Invariant: stdout carries data only. A stdout that takes nothing more does not stop the work
 //! that is under way: the first error is kept and told at the end, a closed pipe stays quiet.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,11 +11,15 @@ use serde::Serialize;
 
 use super::error::{CommandError, ErrorReport};
 use super::json;
+use super::notes::Notes;
 use super::settings::{Settings, Stream};
 use super::terminal::{self, Style, one_line};
 
 /// How often the bar is drawn while nothing ends.
 const BAR_TICK: Duration = Duration::from_millis(200);
+
+/// Nobody types a longer answer to a question.
+const ANSWER_BYTES_MAX: u64 = 1024;
 
 /// The streams and how to write to them.
 pub(super) struct Ui {
@@ -30,6 +34,7 @@ pub(super) struct Ui {
     command: &'static str,
     progress: bool,
     bar: Option<ProgressBar>,
+    notes: Notes,
 }
 
 impl Ui {
@@ -52,6 +57,7 @@ impl Ui {
             command,
             progress: settings.progress(),
             bar: None,
+            notes: settings.notes.clone(),
         }
     }
 
@@ -140,6 +146,25 @@ impl Ui {
         self.talk(&text);
     }
 
+    /// Asks a question after `lines` on stderr, and takes the answer from stdin: yes or no, and no
+    /// where nothing can be read. Only for whoever knows that somebody sits there.
+    pub(super) fn ask(&mut self, lines: &[String], question: &str) -> bool {
+        for line in lines {
+            self.talk(&one_line(line));
+        }
+        self.flush();
+        let asked =
+            write!(self.err, "{} [y/N] ", one_line(question)).and_then(|()| self.err.flush());
+        let mut answer = String::new();
+        let read = io::stdin()
+            .lock()
+            .take(ANSWER_BYTES_MAX)
+            .read_line(&mut answer);
+        asked.is_ok()
+            && read.is_ok()
+            && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+
     fn labelled(&self, style: Style, label: &str, text: &str) -> String {
         let label = style.paint(&format!("{label}:"), self.stderr.colour);
         format!("{label} {}", one_line(text))
@@ -172,6 +197,7 @@ impl Ui {
             .progress_chars("=> ");
         bar.set_style(style);
         bar.enable_steady_tick(BAR_TICK);
+        self.notes.show_past(Some(bar.clone()));
         self.bar = Some(bar);
     }
 
@@ -185,6 +211,7 @@ impl Ui {
 
     /// Takes the bar away.
     pub(super) fn finish_progress(&mut self) {
+        self.notes.show_past(None);
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -248,6 +275,7 @@ pub(super) mod tests {
             command: "add",
             progress: false,
             bar: None,
+            notes: Notes::default(),
         };
         (ui, out, err)
     }

@@ -4,6 +4,7 @@
 mod acronyms;
 mod analysis;
 mod escape;
+mod index;
 mod page;
 mod pages;
 mod plain;
@@ -13,5 +14,6 @@ mod terms;
 mod words;
 
 pub use analysis::analyse;
+pub use index::{IndexFact, IndexFacts, SHARD_ENTRIES};
 pub use pages::{ChangeSet, MENTIONS_MAX, NamedDocument, PageChange, compile, retract};
 pub use render::EMPTY_INDEX;

@@ -40,6 +40,21 @@ impl<'a> Page<'a> {
         self.lines.iter().map(|line| content(line))
     }
 
+    /// Whether a section has an entry whose target begins with `folder`.
+    pub(super) fn has_entry_in(&self, section: &str, folder: &str) -> bool {
+        let range = self.section(section).unwrap_or_default();
+        self.lines[range]
+            .iter()
+            .any(|line| entry_target(line).is_some_and(|target| target.starts_with(folder)))
+    }
+
+    /// How many entries of a section have targets that begin with `folder`.
+    pub(super) fn count_entries_in(&self, section: &str, folder: &str) -> usize {
+        let range = self.section(section).unwrap_or_default();
+        let links = self.lines[range].iter().filter_map(|line| link_start(line));
+        links.filter(|link| link.starts_with(folder)).count()
+    }
+
     /// The targets of the entries in a section, in order.
     pub(super) fn entries(&self, section: &str) -> Vec<&str> {
         let range = self.section(section).unwrap_or_default();
@@ -47,6 +62,12 @@ impl<'a> Page<'a> {
             .iter()
             .filter_map(|line| entry_target(line))
             .collect()
+    }
+
+    /// Whether a section has an entry of `target`.
+    pub(super) fn has_entry(&self, section: &str, target: &str) -> bool {
+        let range = self.section(section).unwrap_or_default();
+        self.find_entry(&range, target).is_some()
     }
 
     /// Writes the entry of `target`: over the one that is there, else as a new one. A missing
@@ -81,9 +102,13 @@ impl<'a> Page<'a> {
                 .map(|(at, _)| *at);
             later.or_else(|| entries.last().map(|(at, _)| at + 1))
         };
-        match (place, sorted_at()) {
-            (Place::Sorted, Some(at)) => self.insert(at, entry),
-            _ => self.insert_on_top(range, entry),
+        let at = match place {
+            Place::Sorted => sorted_at(),
+            Place::Top => None,
+        };
+        match at {
+            Some(at) => self.insert(at, entry),
+            None => self.insert_on_top(range, entry),
         }
     }
 
@@ -100,6 +125,68 @@ impl<'a> Page<'a> {
             }
         }
         found.is_some()
+    }
+
+    /// Takes the entries whose targets are `moved` out of a section, with their bytes, and puts
+    /// `instead` where the first of them was.
+    pub(super) fn replace_entries(
+        &mut self,
+        section: &str,
+        moved: impl Fn(&str) -> bool,
+        instead: &[String],
+    ) {
+        let range = self.section(section).unwrap_or_default();
+        let moved = |line: &str| entry_target(line).is_some_and(&moved);
+        let Some(first) = range.clone().find(|at| moved(&self.lines[*at])) else {
+            return;
+        };
+        let rest: Vec<_> = self
+            .lines
+            .drain(first..range.end)
+            .filter(|line| !moved(line))
+            .collect();
+        self.lines.splice(first..first, rest);
+        for (offset, line) in instead.iter().enumerate() {
+            self.insert(first + offset, line);
+        }
+    }
+
+    /// The entries of a section as they are, with their targets.
+    pub(super) fn entry_lines(&self, section: &str) -> Vec<(&str, &str)> {
+        let range = self.section(section).unwrap_or_default();
+        self.lines[range]
+            .iter()
+            .filter_map(|line| Some((entry_target(line)?, line.as_ref())))
+            .collect()
+    }
+
+    /// Puts whole lines behind the entries of a section, with the ends that they have.
+    pub(super) fn append_lines(&mut self, section: &str, lines: &[String]) {
+        let range = match self.section(section) {
+            Some(range) => range,
+            None => self.make_section(section, &[]),
+        };
+        let last = range
+            .clone()
+            .rev()
+            .find(|at| entry_target(&self.lines[*at]).is_some());
+        let mut at = last.map_or(range.start, |last| last + 1);
+        if last.is_none() {
+            if range.is_empty() || !self.is_blank(at) {
+                self.insert(at, "");
+            }
+            at += 1;
+        }
+        for (offset, line) in lines.iter().enumerate() {
+            self.insert(at + offset, content(line));
+            if line.ends_with('\n') {
+                self.lines[at + offset] = Cow::Owned(line.clone());
+            }
+        }
+        let end = at + lines.len();
+        if last.is_none() && end < self.lines.len() && !self.is_blank(end) {
+            self.insert(end, "");
+        }
     }
 
     /// Takes the section's heading out if nothing is left under it.
@@ -139,14 +226,14 @@ impl<'a> Page<'a> {
             .to_owned();
         if value.is_empty() {
             self.set_source_item(at, matter.end, source, present);
-        } else if let Ok(mut sources) = serde_saphyr::from_str::<Vec<String>>(&value) {
-            let before = sources.clone();
-            if !present {
-                sources.retain(|other| other != source);
-            } else if !sources.iter().any(|other| other == source) {
-                sources.insert(0, source.to_owned());
-            }
-            if sources != before {
+        } else if let Some(mut sources) = source_list(&value) {
+            let is_there = sources.iter().any(|other| other == source);
+            if is_there != present {
+                if present {
+                    sources.insert(0, source.to_owned());
+                } else {
+                    sources.retain(|other| other != source);
+                }
                 let list = escape::quoted_list(sources.iter().map(String::as_str));
                 self.lines[at] = Cow::Owned(format!("sources: {list}{}", self.line_end));
             }
@@ -196,6 +283,10 @@ impl<'a> Page<'a> {
         let mut fence: Option<&str> = None;
         let body = self.front_matter().map_or(0, |matter| matter.end + 1);
         for at in body..self.lines.len() {
+            // Most lines of a long page: neither heading nor fence.
+            if self.lines[at].starts_with("- ") {
+                continue;
+            }
             let line = content(&self.lines[at]);
             let trimmed = line.trim_start();
             if let Some(open) = fence {
@@ -257,7 +348,7 @@ impl<'a> Page<'a> {
     fn find_entry(&self, range: &Range<usize>, target: &str) -> Option<usize> {
         range
             .clone()
-            .find(|at| entry_target(&self.lines[*at]) == Some(target))
+            .find(|at| is_entry_of(&self.lines[*at], target))
     }
 
     fn insert(&mut self, at: usize, line: &str) {
@@ -275,6 +366,13 @@ impl<'a> Page<'a> {
     }
 }
 
+/// The texts of a list on one line. As we write it, it is JSON, which is read much faster.
+fn source_list(value: &str) -> Option<Vec<String>> {
+    serde_json::from_str(value)
+        .ok()
+        .or_else(|| serde_saphyr::from_str(value).ok())
+}
+
 /// A line without its end.
 fn content(line: &str) -> &str {
     let line = line.strip_suffix('\n').unwrap_or(line);
@@ -283,12 +381,22 @@ fn content(line: &str) -> &str {
 
 /// The page that a list entry of ours, `- [[page]]…` or `- [[page|label]]…`, belongs to.
 fn entry_target(line: &str) -> Option<&str> {
+    let link = link_start(line)?;
+    let link = &link[..link.find("]]")?];
+    Some(link.split_once('|').map_or(link, |(target, _)| target))
+}
+
+/// Whether [`entry_target`] is `target`, found without looking for the end of every other link.
+fn is_entry_of(line: &str, target: &str) -> bool {
+    let behind = link_start(line).and_then(|link| link.strip_prefix(target));
+    behind.is_some_and(|rest| rest.starts_with([']', '|'])) && entry_target(line) == Some(target)
+}
+
+fn link_start(line: &str) -> Option<&str> {
     let entry = line
         .strip_prefix("- ")
         .or_else(|| line.strip_prefix("* "))?;
-    let link = entry.strip_prefix("[[")?;
-    let link = &link[..link.find("]]")?];
-    Some(link.split_once('|').map_or(link, |(target, _)| target))
+    entry.strip_prefix("[[")
 }
 
 #[cfg(test)]

@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use super::index::{IndexFact, IndexFacts};
 use super::page::{Page, Place};
 use super::render::{
-    EMPTY_INDEX, RELATED_DOCUMENTS, TermPage, document_entry, is_ours_alone, related_document,
-    source, summary_page, summary_target,
+    RELATED_DOCUMENTS, TermPage, document_entry, is_ours_alone, related_document, source,
+    summary_page, summary_target,
 };
-use crate::kb::view::{KbView, Mention};
+use crate::kb::view::{IndexSection, KbView, Mention};
 use crate::kb::{DocName, KbError, KbPath, SafeLine, layout};
 use crate::prepare::{Analysis, AnalysisTerm, TermKind};
 
@@ -50,6 +51,8 @@ pub struct PageChange {
 pub struct ChangeSet {
     /// The pages, each at most once, sorted by path.
     pub pages: Vec<PageChange>,
+    /// What the registry has to know beside them.
+    pub index: IndexFacts,
 }
 
 /// The pages that change when `document` is added or updated: its summary, the index, the pages of
@@ -59,6 +62,11 @@ pub struct ChangeSet {
 /// If the view cannot be read.
 pub fn compile(view: &dyn KbView, document: &NamedDocument<'_>) -> Result<ChangeSet, KbError> {
     let mut draft = Draft::new(view);
+    let ordinal = match view.document_ordinal(document.name)? {
+        Some(ordinal) => ordinal,
+        None => view.last_document_ordinal()? + 1,
+    };
+    draft.document = Some((document.name.clone(), ordinal));
     let analysis = document.analysis;
     let registered = view.document(document.name)?;
     for (kind, slug, _) in registered.map(|before| before.terms).unwrap_or_default() {
@@ -81,7 +89,7 @@ pub fn compile(view: &dyn KbView, document: &NamedDocument<'_>) -> Result<Change
         let others = if is_listed {
             Vec::new()
         } else {
-            draft.others(term.kind, &term.slug, document.name)?
+            view.documents_with(term.kind, &term.slug, document.name, MENTIONS_MAX - 1)?
         };
         if is_listed || !others.is_empty() {
             draft.join_term(document, term, &page, &others)?;
@@ -90,17 +98,8 @@ pub fn compile(view: &dyn KbView, document: &NamedDocument<'_>) -> Result<Change
     }
     let summary = summary_page(document, &related);
     draft.set(layout::summary_page(document.name), Some(summary))?;
-    draft.edit_index(|index| {
-        let target = summary_target(document.name);
-        let following = ["Concepts", "Entities", "Explorations"];
-        index.put_entry(
-            "Documents",
-            &following,
-            &target,
-            &document_entry(document),
-            Place::Top,
-        );
-    })?;
+    let (target, entry) = (summary_target(document.name), document_entry(document));
+    draft.put_in_index(IndexSection::Documents, &target, &entry, ordinal)?;
     Ok(draft.finish())
 }
 
@@ -113,22 +112,28 @@ pub fn compile(view: &dyn KbView, document: &NamedDocument<'_>) -> Result<Change
 pub fn retract(view: &dyn KbView, name: &DocName) -> Result<ChangeSet, KbError> {
     let mut draft = Draft::new(view);
     let registered = view.document(name)?;
-    for (kind, slug, _) in registered.map(|before| before.terms).unwrap_or_default() {
+    let terms = registered.map(|before| before.terms).unwrap_or_default();
+    let mut terms: Vec<_> = terms.into_iter().map(|term| (term.0, term.1)).collect();
+    if terms.is_empty() {
+        // The registry has no terms of what another program compiled: the summary links to them.
+        terms = draft.linked_terms(name)?;
+    }
+    for (kind, slug) in terms {
         draft.leave_term(name, kind, &slug)?;
     }
     draft.set(layout::summary_page(name), None)?;
-    if draft.text(&layout::index_page())?.is_some() {
-        draft.edit_index(|index| {
-            index.remove_entry("Documents", &summary_target(name));
-        })?;
-    }
+    let ordinal = view.document_ordinal(name)?;
+    draft.remove_from_index(IndexSection::Documents, &summary_target(name), ordinal)?;
     Ok(draft.finish())
 }
 
 /// Pages read and written while one document is compiled.
-struct Draft<'v> {
-    view: &'v dyn KbView,
+pub(super) struct Draft<'v> {
+    pub(super) view: &'v dyn KbView,
     pages: BTreeMap<KbPath, Drafted>,
+    /// The document that is added or updated, with its ordinal.
+    pub(super) document: Option<(DocName, i64)>,
+    pub(super) facts: IndexFacts,
 }
 
 struct Drafted {
@@ -141,6 +146,8 @@ impl<'v> Draft<'v> {
         Self {
             view,
             pages: BTreeMap::new(),
+            document: None,
+            facts: IndexFacts::default(),
         }
     }
 
@@ -159,17 +166,21 @@ impl<'v> Draft<'v> {
             .expect("the page was inserted above"))
     }
 
-    fn text(&mut self, path: &KbPath) -> Result<Option<&str>, KbError> {
+    pub(super) fn text(&mut self, path: &KbPath) -> Result<Option<&str>, KbError> {
         Ok(self.drafted(path)?.now.as_deref())
     }
 
-    fn set(&mut self, path: KbPath, text: Option<String>) -> Result<(), KbError> {
+    pub(super) fn set(&mut self, path: KbPath, text: Option<String>) -> Result<(), KbError> {
         self.drafted(&path)?.now = text;
         Ok(())
     }
 
     /// Edits a page that exists; one that does not is left so.
-    fn edit(&mut self, path: &KbPath, edit: impl FnOnce(&mut Page<'_>)) -> Result<(), KbError> {
+    pub(super) fn edit(
+        &mut self,
+        path: &KbPath,
+        edit: impl FnOnce(&mut Page<'_>),
+    ) -> Result<(), KbError> {
         let Some(text) = self.text(path)? else {
             return Ok(());
         };
@@ -179,29 +190,14 @@ impl<'v> Draft<'v> {
         self.set(path.clone(), Some(text))
     }
 
-    fn edit_index(&mut self, edit: impl FnOnce(&mut Page<'_>)) -> Result<(), KbError> {
-        let path = layout::index_page();
-        if self.text(&path)?.is_none_or(|text| text.trim().is_empty()) {
-            self.set(path.clone(), Some(EMPTY_INDEX.to_owned()))?;
-        }
-        self.edit(&path, edit)
-    }
-
-    /// The newest other documents with a term, oldest of them first.
-    fn others(&self, kind: TermKind, slug: &str, name: &DocName) -> Result<Vec<Mention>, KbError> {
-        let mut others = self.view.documents_with(kind, slug, name)?;
-        others.drain(..others.len().saturating_sub(MENTIONS_MAX - 1));
-        Ok(others)
-    }
-
     /// Whether the page of a term is there and lists documents.
     fn lists_documents(&mut self, page: &TermPage) -> Result<bool, KbError> {
         let text = self.text(&page.path)?;
-        Ok(text.is_some_and(|text| listed_documents(&Page::parse(text)) > 0))
+        Ok(text.is_some_and(|text| lists_documents(&Page::parse(text))))
     }
 
-    /// Puts a document on the page of a term that it shares with `others`; these are needed only
-    /// where the page does not list documents yet.
+    /// Puts a document on the page of a term that it shares with `others`; there are none where the
+    /// page lists documents already.
     fn join_term(
         &mut self,
         document: &NamedDocument<'_>,
@@ -214,7 +210,7 @@ impl<'v> Draft<'v> {
             title: document.analysis.title.clone(),
             description: document.analysis.description.clone(),
         };
-        if self.lists_documents(page)? {
+        if others.is_empty() {
             // The others are there already, or their lines were taken out by hand.
             return self.edit(&page.path, |text| {
                 list_document(text, &own);
@@ -243,11 +239,27 @@ impl<'v> Draft<'v> {
                 text.put_entry(section, following, &page.target, &backlink, Place::Sorted);
             })?;
         }
-        let (section, following) = page.index_section();
         let entry = page.index_entry(term, document);
-        self.edit_index(|index| {
-            index.put_entry(section, following, &page.target, &entry, Place::Top);
-        })
+        let ordinal = self.number_term(term.kind, &term.slug)?;
+        let section = IndexSection::of_terms(term.kind);
+        self.put_in_index(section, &page.target, &entry, ordinal)
+    }
+
+    /// The terms that a document's summary page links to, by kind and slug.
+    fn linked_terms(&mut self, name: &DocName) -> Result<Vec<(TermKind, String)>, KbError> {
+        let Some(text) = self.text(&layout::summary_page(name))? else {
+            return Ok(Vec::new());
+        };
+        let page = Page::parse(text);
+        let sections = [
+            (TermKind::Concept, "Related Concepts", "concepts/"),
+            (TermKind::Entity, "Entities", "entities/"),
+        ];
+        let linked = sections.into_iter().flat_map(|(kind, section, folder)| {
+            let targets = page.entries(section).into_iter();
+            targets.filter_map(move |target| Some((kind, target.strip_prefix(folder)?.to_owned())))
+        });
+        Ok(linked.collect())
     }
 
     /// Takes a document off the page of a term. When fewer than two documents are left, the page
@@ -257,7 +269,8 @@ impl<'v> Draft<'v> {
         let Some(page) = TermPage::new(kind, slug) else {
             return Ok(());
         };
-        let others = self.others(kind, slug, name)?;
+        // Two tell that the term is still shared: a hub's documents are not counted.
+        let others = self.view.documents_with(kind, slug, name, 2)?;
         if let [_, _, ..] = others.as_slice() {
             return self.edit(&page.path, |text| {
                 unlist_document(text, name);
@@ -274,7 +287,7 @@ impl<'v> Draft<'v> {
             None => true,
             Some(text) => {
                 let text = Page::parse(text);
-                was_listed && listed_documents(&text) == 0 && is_ours_alone(text.lines())
+                was_listed && !lists_documents(&text) && is_ours_alone(text.lines())
             }
         };
         let (section, _) = page.related_section();
@@ -287,10 +300,11 @@ impl<'v> Draft<'v> {
         }
         if goes {
             self.set(page.path.clone(), None)?;
-            if self.text(&layout::index_page())?.is_some() {
-                self.edit_index(|index| {
-                    index.remove_entry(page.index_section().0, &page.target);
-                })?;
+            let ordinal = self.term_ordinal(kind, slug)?;
+            self.remove_from_index(IndexSection::of_terms(kind), &page.target, ordinal)?;
+            if ordinal.is_some() {
+                let slug = slug.to_owned();
+                self.facts.push(IndexFact::TermPageGone { kind, slug });
             }
         }
         Ok(())
@@ -307,17 +321,14 @@ impl<'v> Draft<'v> {
         });
         ChangeSet {
             pages: pages.collect(),
+            index: self.facts,
         }
     }
 }
 
-/// How many documents a term page lists.
-fn listed_documents(page: &Page<'_>) -> usize {
-    let entries = page.entries(RELATED_DOCUMENTS);
-    entries
-        .iter()
-        .filter(|target| target.starts_with("summaries/"))
-        .count()
+/// Whether a term page lists documents.
+fn lists_documents(page: &Page<'_>) -> bool {
+    page.has_entry_in(RELATED_DOCUMENTS, "summaries/")
 }
 
 fn list_document(page: &mut Page<'_>, mention: &Mention) {
@@ -340,6 +351,9 @@ fn unlist_document(page: &mut Page<'_>, name: &DocName) -> bool {
 
 /// Keeps the list of a term page within [`MENTIONS_MAX`].
 fn unlist_oldest(page: &mut Page<'_>) {
+    if page.count_entries_in(RELATED_DOCUMENTS, "summaries/") <= MENTIONS_MAX {
+        return;
+    }
     let entries = page.entries(RELATED_DOCUMENTS);
     let documents = entries
         .iter()

@@ -70,14 +70,6 @@ impl TermPage {
         }
     }
 
-    /// Section of the index, and those that follow it.
-    pub(super) fn index_section(&self) -> (&'static str, &'static [&'static str]) {
-        match self.kind {
-            TermKind::Concept => ("Concepts", &["Entities", "Explorations"]),
-            TermKind::Entity => ("Entities", &["Explorations"]),
-        }
-    }
-
     /// The line of a summary page that links to this one.
     pub(super) fn backlink(&self, label: &SafeLine) -> String {
         format!("- [[{}|{}]]", self.target, escape::label(label.as_str()))

@@ -32,13 +32,18 @@ impl Clock {
         zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }
 
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::System => Timestamp::now(),
+            Self::Pinned(moment) => *moment,
+        }
+    }
+
     /// UTC as RFC 3339 with seconds, for records.
     #[must_use]
     pub fn record_time(&self) -> String {
-        let moment = match self {
-            Self::System => Timestamp::now(),
-            Self::Pinned(moment) => *moment,
-        };
-        moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 }

@@ -56,10 +56,40 @@ pub fn registry_db() -> KbPath {
     KbPath::fixed(".openkb/kbhost/registry.db")
 }
 
+/// Copies of the registry, at most one a day.
+#[must_use]
+pub fn backup_dir() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/backup")
+}
+
+/// Lock of whoever makes a backup: empty, never unlinked.
+#[must_use]
+pub fn backup_lock() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/backup.lock")
+}
+
+/// A registry that is being rebuilt.
+#[must_use]
+pub fn rebuilt_db() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/registry-rebuilt.tmp")
+}
+
+/// An export of the registry for OpenKB before it has its name.
+#[must_use]
+pub fn hashes_json_draft() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/hashes.json.tmp")
+}
+
 /// The search index: derived, can be rebuilt.
 #[must_use]
 pub fn search_db() -> KbPath {
     KbPath::fixed(".openkb/kbhost/search.db")
+}
+
+/// What SQLite undoes an unfinished change of the search index with.
+#[must_use]
+pub fn search_db_journal() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/search.db-journal")
 }
 
 /// One directory for each mutation under way.
@@ -78,6 +108,18 @@ pub fn conflicts_dir() -> KbPath {
 #[must_use]
 pub fn quarantine_dir() -> KbPath {
     KbPath::fixed(".openkb/kbhost/quarantine")
+}
+
+/// Journals that a person took out of recovery's way: kept for ever, nobody acts on them.
+#[must_use]
+pub fn accepted_dir() -> KbPath {
+    KbPath::fixed(".openkb/kbhost/accepted")
+}
+
+/// Where OpenKB stages its changes and keeps the copies its rollback needs.
+#[must_use]
+pub fn staging_dir() -> KbPath {
+    KbPath::fixed(".openkb/staging")
 }
 
 /// Who holds the lock; advisory.
@@ -102,6 +144,15 @@ pub fn wiki_dir() -> KbPath {
 #[must_use]
 pub fn index_page() -> KbPath {
     KbPath::fixed("wiki/index.md")
+}
+
+/// A shard of the index: entries of one kind, `documents` for instance. `number` counts from 1.
+#[must_use]
+pub fn index_shard(kind: &'static str, number: i64) -> KbPath {
+    named(
+        &KbPath::fixed("wiki/index"),
+        &format!("{kind}-{number:05}.md"),
+    )
 }
 
 /// The log of operations.
@@ -135,6 +186,36 @@ pub fn source_pages_json(name: &DocName) -> KbPath {
     named(&KbPath::fixed("wiki/sources"), &format!("{name}.json"))
 }
 
+/// The directory of converted texts.
+#[must_use]
+pub fn sources_dir() -> KbPath {
+    KbPath::fixed("wiki/sources")
+}
+
+/// The directory of summary pages.
+#[must_use]
+pub fn summaries_dir() -> KbPath {
+    KbPath::fixed("wiki/summaries")
+}
+
+/// The directory of concept pages.
+#[must_use]
+pub fn concepts_dir() -> KbPath {
+    KbPath::fixed("wiki/concepts")
+}
+
+/// The directory of entity pages.
+#[must_use]
+pub fn entities_dir() -> KbPath {
+    KbPath::fixed("wiki/entities")
+}
+
+/// The further pages of an index that grew too long for one.
+#[must_use]
+pub fn index_dir() -> KbPath {
+    KbPath::fixed("wiki/index")
+}
+
 /// The directory of a document's images.
 #[must_use]
 pub fn images_dir(name: &DocName) -> KbPath {
@@ -146,6 +227,22 @@ pub fn images_dir(name: &DocName) -> KbPath {
 pub fn is_images_dir(path: &KbPath) -> bool {
     path.parent()
         .is_some_and(|parent| parent.as_str() == "wiki/sources/images")
+}
+
+/// Whether `path` is one of the files that a document of this name has for itself: its original,
+/// its converted text and pages, an image, its summary. What a registry or a `hashes.json` says of
+/// a document is somebody's word: no other path is taken for the document's.
+#[must_use]
+pub fn is_file_of(name: &DocName, path: &KbPath) -> bool {
+    let has_its_name = || super::identity::stem(path.file_name()) == name.as_str();
+    (path.starts_with(&raw_dir()) && has_its_name())
+        || path.parent() == Some(images_dir(name))
+        || [
+            source_page(name),
+            source_pages_json(name),
+            summary_page(name),
+        ]
+        .contains(path)
 }
 
 /// The summary page of a document.
@@ -179,6 +276,36 @@ pub fn skeleton() -> Vec<KbPath> {
 }
 
 fn named(dir: &KbPath, file: &str) -> KbPath {
-    dir.join(file)
-        .expect("a document name with a short extension is one valid component")
+    dir.join(file).expect(
+        "a document name with a short extension, or a word with a number, is one valid component",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_files_of_its_name_only() {
+        let name = DocName::new("a").expect("a name");
+        let check = |path: &str, expected| {
+            let path = KbPath::new(path).expect("a path");
+            assert_eq!(is_file_of(&name, &path), expected, "{path}");
+        };
+        check("raw/a.md", true);
+        check("raw/a", true);
+        check("raw/sub/a.pdf", true);
+        check("wiki/sources/a.md", true);
+        check("wiki/sources/a.json", true);
+        check("wiki/sources/images/a/p1.png", true);
+        check("wiki/summaries/a.md", true);
+        check("raw/b.md", false);
+        check("raw/a.b.md", false);
+        check("wiki/sources/b.md", false);
+        check("wiki/sources/images/b/a.png", false);
+        check("wiki/sources/images/a", false);
+        check("wiki/index.md", false);
+        check("wiki/concepts/a.md", false);
+        check(".openkb/config.yaml", false);
+    }
 }

@@ -16,9 +16,10 @@ mod root;
 pub mod search;
 mod text;
 pub mod view;
+pub(crate) mod walk;
 
 pub use error::{KbError, PathError};
 pub use ids::{ContentHash, DocName, PluginDigest, Seq, SourceKey};
 pub use path::{KbPath, KbPathError};
-pub use root::{Candidates, KbRoot};
-pub use text::{LINE_CHARS_MAX, SafeLine, is_deceptive};
+pub use root::{Candidates, Fallback, KbRoot};
+pub use text::{LINE_CHARS_MAX, SafeLine, is_deceptive, shell_word};

@@ -32,6 +32,23 @@ pub(crate) struct Entry {
     pub(crate) doc_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) origin: Option<String>,
+    /// Keys that mean nothing to us: they come back in the export.
+    #[serde(flatten)]
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl Entry {
+    /// What tells two versions of an entry apart, whatever the order of its unknown keys.
+    pub(crate) fn digest(&self, hash: &ContentHash) -> ContentHash {
+        let mut extra: Vec<(&String, &Value)> = self.extra.iter().collect();
+        extra.sort_by_key(|(key, _)| *key);
+        let known = Self {
+            extra: Map::new(),
+            ..self.clone()
+        };
+        let text = serde_json::to_string(&(hash, known, extra)).expect("an entry is JSON");
+        ContentHash::of(text.as_bytes())
+    }
 }
 
 /// An entry as the registry takes it over: the document, and what means nothing to us and must
@@ -41,6 +58,32 @@ pub(crate) struct Imported {
     pub(crate) row: DocumentRow,
     pub(crate) doc_id: Option<String>,
     pub(crate) origin: Option<String>,
+    pub(crate) extra: Map<String, Value>,
+}
+
+impl Imported {
+    /// The entry as an export of its row would write it.
+    pub(crate) fn entry(&self) -> Entry {
+        let row = &self.row;
+        let key = row.source_key.as_str();
+        Entry {
+            name: row.name.clone(),
+            doc_name: Some(row.doc_name.to_string()),
+            kind: row.kind.clone(),
+            path: exported_path(key),
+            raw_path: row.raw_path.as_ref().map(ToString::to_string),
+            source_path: row.source_path.as_ref().map(ToString::to_string),
+            doc_id: self.doc_id.clone(),
+            origin: self.origin.clone(),
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+/// The `path` of an entry whose row has this source key: an entry of old had none, and the key that
+/// stands for it is none.
+pub(crate) fn exported_path(source_key: &str) -> Option<String> {
+    (!source_key.starts_with(identity::LEGACY_PREFIX)).then(|| source_key.to_owned())
 }
 
 /// Reads `hashes.json`; `None` if there is none.
@@ -73,6 +116,7 @@ pub(crate) fn read(root: &KbRoot) -> Result<Option<Vec<Imported>>, KbError> {
         rows.push(Imported {
             doc_id: entry.doc_id.clone(),
             origin: entry.origin.clone(),
+            extra: entry.extra.clone(),
             row: row(index, hash, entry, &mut taken),
         });
     }
@@ -130,10 +174,10 @@ fn row(
 pub(crate) fn render(entries: &[(ContentHash, Entry)]) -> String {
     let mut object = Map::new();
     for (hash, entry) in entries {
-        let value = serde_json::to_value(entry).expect("an entry is strings only");
+        let value = serde_json::to_value(entry).expect("an entry is JSON");
         object.insert(hash.to_hex(), value);
     }
-    let mut text = serde_json::to_string_pretty(&object).expect("a map of strings serialises");
+    let mut text = serde_json::to_string_pretty(&object).expect("a map of JSON serialises");
     text.push('\n');
     text
 }

@@ -9,16 +9,22 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
-use super::{ContentHash, DocName, KbError, KbPath, KbRoot, SourceKey, layout, openkb};
+use super::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, SourceKey, layout, openkb};
 
 /// Version of the schema below, kept in `meta`.
-pub(crate) const SCHEMA_VERSION: i64 = 1;
+pub(crate) const SCHEMA_VERSION: i64 = 2;
+
+/// The oldest schema that is read as it is. The writer brings it to [`SCHEMA_VERSION`] before it
+/// changes anything; a reader needs none of what was added since.
+const SCHEMA_VERSION_MIN: i64 = 1;
 
 /// Tables of `registry.db`.
 ///
 /// `documents.revision` grows with every write of a document: OpenKB keeps an updated entry at the
 /// end of `hashes.json`, and so does the export. `pages` holds the digest of each official file as we
-/// wrote it. `mutations` is what recovery asks: an id in it is committed.
+/// wrote it. `mutations` is what recovery asks: an id in it is committed. `term_pages` numbers the
+/// pages of terms in the order in which they were made; like a document's, an ordinal is never used
+/// again: the last one given is in `meta`.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
@@ -59,6 +65,27 @@ CREATE TABLE pages (
 CREATE INDEX pages_ordinal ON pages (ordinal);
 CREATE TABLE mutations (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, epoch INTEGER NOT NULL, documents INTEGER NOT NULL, committed_at TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE term_pages (
+    kind TEXT NOT NULL, slug TEXT NOT NULL, ordinal INTEGER NOT NULL,
+    PRIMARY KEY (kind, slug), UNIQUE (kind, ordinal)
+) WITHOUT ROWID;
+";
+
+/// Tables of the exchange with OpenKB; a registry that lacks them gets them when it is opened for
+/// writing.
+///
+/// `openkb_extra` holds what an entry of `hashes.json` says that means nothing to us. `openkb_base`
+/// holds, for each name whose entry changed since an export that is known to have been written, the
+/// digest of the entry before (none: it was not there): where a name has no row, the base of a merge is
+/// our own entry. `exported` is 0 for a change that no export has, 1 once one was begun, 2 once one was
+/// seen to be written.
+pub(crate) const EXCHANGE_SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS openkb_extra (
+    ordinal INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE, json TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS openkb_base (
+    name_fold TEXT PRIMARY KEY, digest BLOB CHECK (digest IS NULL OR length(digest) = 32), exported INTEGER NOT NULL
 ) WITHOUT ROWID;
 ";
 
@@ -102,6 +129,17 @@ pub struct DocumentRow {
     pub plugin: Option<String>,
 }
 
+/// An official file as a mutation wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PageRow {
+    /// Where.
+    pub(crate) path: KbPath,
+    /// The document it belongs to; shared pages belong to none.
+    pub(crate) ordinal: Option<i64>,
+    /// Its digest.
+    pub(crate) sha256: ContentHash,
+}
+
 /// Numbers for `status`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Totals {
@@ -139,6 +177,20 @@ impl Catalogue {
             }
         };
         Ok(Self { backend })
+    }
+
+    /// From here on all answers are of one state of the registry, whatever is committed meanwhile.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn hold(&self) -> Result<(), KbError> {
+        match &self.backend {
+            Backend::Registry(reader) => {
+                let begun = reader.connection.execute_batch("BEGIN");
+                begun.map_err(|e| reader.failed(e))
+            }
+            Backend::OpenKb(_) => Ok(()),
+        }
     }
 
     /// All documents in order of first registration.
@@ -243,16 +295,46 @@ pub(crate) struct Reader {
 impl Reader {
     /// Opens the registry read-only; `None` if there is none, or one whose creation was cut off.
     pub(crate) fn open(root: &KbRoot) -> Result<Option<Self>, KbError> {
-        if !root.has_file(&layout::registry_db())? {
+        let Some(reader) = Self::open_unchecked(root, &layout::registry_db())? else {
+            return Ok(None);
+        };
+        Ok(reader.check()?.then_some(reader))
+    }
+
+    /// Opens a registry or a backup of one read-only, without a look at what is in it; `None` if
+    /// there is none.
+    pub(crate) fn open_unchecked(root: &KbRoot, at: &KbPath) -> Result<Option<Self>, KbError> {
+        if !root.has_file(at)? {
             return Ok(None);
         }
-        let path = root.database(&layout::registry_db())?;
+        let path = root.database(at)?;
         let connection = open_read_only(&path).map_err(|source| KbError::Registry {
             path: path.clone(),
             source,
         })?;
-        let reader = Self { connection, path };
-        Ok(reader.check()?.then_some(reader))
+        Ok(Some(Self { connection, path }))
+    }
+
+    /// Reads the whole database: its structure, that it is ours, and every document.
+    ///
+    /// # Errors
+    /// If it is damaged, not ours, or holds what it cannot hold.
+    pub(crate) fn check_all(&self) -> Result<Vec<DocumentRow>, KbError> {
+        if !self.check()? {
+            return Err(self.invalid("it has no tables"));
+        }
+        let sound: String = self
+            .connection
+            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+            .map_err(|e| self.failed(e))?;
+        if sound != "ok" {
+            return Err(self.invalid(&SafeLine::with_max(&sound, 200).to_string()));
+        }
+        if self.meta_text("uuid")?.is_none_or(|uuid| uuid.is_empty()) {
+            return Err(self.invalid("it has no uuid"));
+        }
+        self.meta_integer("epoch")?;
+        self.documents("ORDER BY ordinal", [])
     }
 
     /// Wraps a connection that the mutation room opened for writing.
@@ -278,9 +360,9 @@ impl Reader {
             return Ok(false);
         }
         let version = self.meta_integer("schema")?;
-        if version != SCHEMA_VERSION {
+        if !(SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&version) {
             return Err(self.invalid(&format!(
-                "its schema is version {version}, this program knows {SCHEMA_VERSION}"
+                "its schema is version {version}, this program knows {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}"
             )));
         }
         Ok(true)
@@ -342,6 +424,45 @@ impl Reader {
             .optional()
             .map(|digest| digest.map(ContentHash::from_bytes))
             .map_err(|e| self.failed(e))
+    }
+
+    /// The official files, by path.
+    pub(crate) fn pages(&self) -> Result<Vec<PageRow>, KbError> {
+        let sql = "SELECT path, ordinal, sha256 FROM pages ORDER BY path";
+        let mut statement = self.connection.prepare(sql).map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?))
+            })
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| {
+            let (path, ordinal, sha256) = row.map_err(|e| self.failed(e))?;
+            Ok(PageRow {
+                path: KbPath::new(&path)?,
+                ordinal,
+                sha256: ContentHash::from_bytes(sha256),
+            })
+        })
+        .collect()
+    }
+
+    /// What SQLite finds wrong with the database, at most a hundred lines; nothing if it is sound.
+    pub(crate) fn integrity(&self) -> Result<Vec<String>, KbError> {
+        let lines = |sql: &str| -> Result<Vec<String>, KbError> {
+            let mut statement = self.connection.prepare(sql).map_err(|e| self.failed(e))?;
+            let rows = statement
+                .query_map([], |row| row.get::<_, String>(0))
+                .map_err(|e| self.failed(e))?;
+            rows.map(|row| row.map_err(|e| self.failed(e))).collect()
+        };
+        let mut problems = lines("PRAGMA integrity_check(100)")?;
+        problems.retain(|line| line != "ok");
+        problems.extend(
+            lines("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")?
+                .into_iter()
+                .map(|table| format!("rows of table `{table}` belong to no document")),
+        );
+        Ok(problems)
     }
 
     /// Joins an SQLite error with the registry's path.

@@ -18,6 +18,9 @@ pub struct KbRoot {
     path: PathBuf,
 }
 
+/// Tells the user's default KB, if there is one.
+pub type Fallback = fn() -> Result<Option<PathBuf>, KbError>;
+
 /// Where the name of a KB can come from, strongest first.
 #[derive(Clone, Debug, Default)]
 pub struct Candidates {
@@ -27,14 +30,17 @@ pub struct Candidates {
     pub environment: Option<PathBuf>,
     /// Where walking up starts.
     pub current_dir: Option<PathBuf>,
+    /// Asked for the user's default when nothing else names one.
+    pub fallback: Option<Fallback>,
 }
 
 impl KbRoot {
-    /// Finds and opens the KB that the candidates name: flag, environment, walking up.
+    /// Finds and opens the KB that the candidates name: flag, environment, walking up, the user's
+    /// default.
     ///
     /// # Errors
-    /// If there is none, or one found by walking up belongs to another user: its settings would
-    /// steer a run that its owner did not start.
+    /// If there is none, the default cannot be told, or one found by walking up belongs to another
+    /// user: its settings would steer a run that its owner did not start.
     pub fn resolve(candidates: &Candidates) -> Result<Self, KbError> {
         if let Some(named) = candidates.flag.as_ref().or(candidates.environment.as_ref()) {
             return Self::open(named);
@@ -48,7 +54,11 @@ impl KbRoot {
         let found = start
             .ancestors()
             .find(|dir| is_plain_dir(&dir.join(layout::state_dir().as_str())));
-        let root = Self::open(found.ok_or_else(|| KbError::NotAKb(start.clone()))?)?;
+        let Some(found) = found else {
+            let fallback = candidates.fallback.map_or(Ok(None), |default| default())?;
+            return Self::open(&fallback.ok_or(KbError::NotAKb(start))?);
+        };
+        let root = Self::open(found)?;
         let owner = rustix::fs::fstat(&root.dir)
             .map_err(|e| PathError::new("look at", &root.path, e))?
             .st_uid;
@@ -265,6 +275,30 @@ mod tests {
         assert_eq!(resolve("kb/notes/deep").unwrap().path(), kb);
         assert_eq!(resolve("kb").unwrap().path(), kb);
         assert!(matches!(resolve("."), Err(KbError::NotAKb(_))));
+    }
+
+    #[test]
+    fn the_users_default_comes_last() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("kb/.openkb")).unwrap();
+        let check = |start: &str, fallback: Fallback| {
+            KbRoot::resolve(&Candidates {
+                current_dir: Some(dir.path().join(start)),
+                fallback: Some(fallback),
+                ..Candidates::default()
+            })
+        };
+        // A list that cannot be read is no trouble where nobody needs it.
+        let damaged = || Err(KbError::NotAKb(PathBuf::from("damaged")));
+        check("kb", damaged).unwrap();
+        let is_not_at = |found: Result<KbRoot, KbError>, expected: &Path| match found {
+            Err(KbError::NotAKb(path)) => assert_eq!(path, expected),
+            other => panic!("{other:?}"),
+        };
+        is_not_at(check(".", damaged), Path::new("damaged"));
+        is_not_at(check(".", || Ok(None)), &dir.path().join("."));
+        let gone = || Ok(Some(PathBuf::from("/nowhere/at/all")));
+        is_not_at(check(".", gone), Path::new("/nowhere/at/all"));
     }
 
     #[test]

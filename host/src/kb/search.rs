@@ -198,6 +198,42 @@ fn answer(
     })
 }
 
+/// What is wrong with the index, for documents registered as of `epoch`; `None` if nothing is. An
+/// index that only is behind is sound: the next commit builds it anew.
+pub(crate) fn trouble(
+    path: &Path,
+    epoch: i64,
+    documents: &std::collections::BTreeSet<&str>,
+) -> rusqlite::Result<Option<String>> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    defend(&connection)?;
+    let text = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, String>(0));
+    let integrity = text("PRAGMA integrity_check(1)")?;
+    if integrity != "ok" {
+        return Ok(Some(integrity));
+    }
+    if text("SELECT value FROM meta WHERE key = 'epoch'")? != epoch.to_string() {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare("SELECT doc_name FROM rows")?;
+    let held: std::collections::BTreeSet<String> = statement
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let missing = documents.iter().filter(|name| !held.contains(**name));
+    let strange = held
+        .iter()
+        .filter(|name| !documents.contains(name.as_str()));
+    Ok(match (missing.count(), strange.count()) {
+        (0, 0) => None,
+        (missing, strange) => Some(format!(
+            "{missing} documents are not in it, {strange} in it are not registered"
+        )),
+    })
+}
+
 fn hits(connection: &Connection, query: &str, limit: usize) -> rusqlite::Result<Vec<Hit>> {
     // A word in a title or heading weighs more than one in the text.
     let sql = format!(

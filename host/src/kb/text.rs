@@ -2,6 +2,7 @@
 //! log or a terminal.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -88,6 +89,21 @@ pub fn is_deceptive(c: char) -> bool {
     matches!(c,
         '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// A path as one word of a shell: commands in hints are pasted, and names come from strangers.
+#[must_use]
+pub fn shell_word(path: impl AsRef<Path>) -> String {
+    let text = path.as_ref().to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "_-./:@%+=,".contains(c);
+    let text = match text.strip_prefix('-') {
+        Some(_) => format!("./{text}"),
+        None => text.into_owned(),
+    };
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -23,6 +23,51 @@ pub struct Registered {
     pub terms: Vec<(TermKind, String, SafeLine)>,
 }
 
+/// A section of the index that is ours to keep. The order is that of `index.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexSection {
+    /// One entry for each document.
+    Documents,
+    /// One entry for each concept that has a page.
+    Concepts,
+    /// One entry for each entity that has a page.
+    Entities,
+}
+
+impl IndexSection {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Documents, Self::Concepts, Self::Entities];
+
+    /// The section that lists the pages of a kind of term.
+    #[must_use]
+    pub fn of_terms(kind: TermKind) -> Self {
+        match kind {
+            TermKind::Concept => Self::Concepts,
+            TermKind::Entity => Self::Entities,
+        }
+    }
+
+    /// Its heading.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Documents => "Documents",
+            Self::Concepts => "Concepts",
+            Self::Entities => "Entities",
+        }
+    }
+
+    /// What it lists, in lower case: `documents`.
+    #[must_use]
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::Documents => "documents",
+            Self::Concepts => "concepts",
+            Self::Entities => "entities",
+        }
+    }
+}
+
 /// A consistent view of the KB under the mutation guard, including the documents of the group
 /// under way that were compiled before.
 pub trait KbView {
@@ -33,7 +78,8 @@ pub trait KbView {
     /// If the page cannot be read.
     fn page(&self, path: &KbPath) -> Result<Option<String>, KbError>;
 
-    /// The documents registered with a term, in order of their first registration, without `except`.
+    /// The newest documents registered with a term, at most `newest`, without `except`, in order of
+    /// their first registration.
     ///
     /// # Errors
     /// If the registry cannot be read.
@@ -42,6 +88,7 @@ pub trait KbView {
         kind: TermKind,
         slug: &str,
         except: &DocName,
+        newest: usize,
     ) -> Result<Vec<Mention>, KbError>;
 
     /// A registered document.
@@ -49,4 +96,37 @@ pub trait KbView {
     /// # Errors
     /// If the registry cannot be read.
     fn document(&self, name: &DocName) -> Result<Option<Registered>, KbError>;
+
+    /// Whether a section of the index lies in shards.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError>;
+
+    /// The ordinal of a document, in the order of first registration from 1; `None` if there is no
+    /// such document.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError>;
+
+    /// The highest ordinal that a document ever had; 0 before the first. The next new document gets
+    /// the one behind it.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn last_document_ordinal(&self) -> Result<i64, KbError>;
+
+    /// The ordinal of a term's page among the pages of its kind, in the order in which they were
+    /// made from 1; `None` if the term has no page of ours.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn term_ordinal(&self, kind: TermKind, slug: &str) -> Result<Option<i64>, KbError>;
+
+    /// The highest ordinal that a page of a kind of term ever had; 0 before the first.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn last_term_ordinal(&self, kind: TermKind) -> Result<i64, KbError>;
 }

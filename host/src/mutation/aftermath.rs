@@ -13,10 +13,10 @@ use crate::compile;
 use crate::effects::Effect;
 use crate::kb::config::OpenKbExport;
 use crate::kb::registry::DocumentRow;
-use crate::kb::{KbPath, PathError, SafeLine, layout, openkb};
+use crate::kb::{DocName, KbPath, PathError, SafeLine, layout, openkb};
 
 /// Up to this many documents `hashes.json` is written after each commit: its cost grows with the KB.
-const EXPORT_DOCUMENTS_MAX: i64 = 2_000;
+const EXPORT_DOCUMENTS_MAX: u32 = 2_000;
 
 /// The head of a new log page.
 pub(super) const LOG_HEAD: &str = "# Operations Log\n\n";
@@ -52,9 +52,19 @@ pub(super) fn prepare_export(
         }
     };
     let mut entries = guard.registry.export_entries()?;
+    entries.retain(|(_, entry)| {
+        let name = entry.doc_name.as_deref();
+        !plan
+            .removed
+            .iter()
+            .any(|row| Some(row.doc_name.as_str()) == name)
+    });
     for row in &plan.rows {
         // An updated entry moves to the end, as OpenKB does it.
-        entries.retain(|(_, entry)| entry.doc_name.as_deref() != Some(row.doc_name.as_str()));
+        let is_its =
+            |entry: &openkb::Entry| entry.doc_name.as_deref() == Some(row.doc_name.as_str());
+        let before = entries.iter().position(|(_, entry)| is_its(entry));
+        let before = before.map(|at| entries.remove(at).1);
         let entry = openkb::Entry {
             name: row.name.to_string(),
             doc_name: Some(row.doc_name.to_string()),
@@ -62,6 +72,7 @@ pub(super) fn prepare_export(
             path: Some(row.source_key.clone()),
             raw_path: Some(row.raw_path.to_string()),
             source_path: Some(row.source_path.to_string()),
+            extra: before.map(|before| before.extra).unwrap_or_default(),
             ..openkb::Entry::default()
         };
         entries.push((row.hash, entry));
@@ -110,12 +121,14 @@ pub(super) fn carry_out(
             }
             Effect::ExportHashes => {
                 let Some(export) = &export else { continue };
-                if let Err(error) =
-                    guard
-                        .storage
-                        .rename("effects.export", &export.staged, &layout::hashes_json())
+                match guard
+                    .storage
+                    .rename("effects.export", &export.staged, &layout::hashes_json())
                 {
-                    warnings.push(warning("export the registry for OpenKB", &error));
+                    Ok(()) => guard.registry.note_export_written(),
+                    Err(error) => {
+                        warnings.push(warning("export the registry for OpenKB", &error));
+                    }
                 }
             }
         }
@@ -171,19 +184,41 @@ fn update_search(guard: &MutationGuard, plan: &Plan<'_>) -> Result<(), MutationE
         guard.registry.uuid()?,
         guard.registry.meta_integer("epoch")?,
     );
-    match search_index::update(&path, &uuid, epoch, &documents, &[]) {
-        Ok(true) => Ok(()),
-        Ok(false) => rebuild_search(guard, &path, &uuid, epoch),
-        Err(error) => {
-            if is_damaged(&error) {
-                // It holds nothing that the next commit cannot build anew.
-                guard
-                    .storage
-                    .unlink("effects.search-unlink", &layout::search_db())?;
-            }
-            Err(MutationError::Registry(error))
+    let removed: Vec<DocName> = plan
+        .removed
+        .iter()
+        .map(|row| row.doc_name.clone())
+        .collect();
+    let updated = search_index::update(&path, &uuid, epoch, &documents, &removed)
+        .map_err(MutationError::Registry)
+        .and_then(|followed| match followed {
+            true => Ok(()),
+            false => rebuild_search(guard, &path, &uuid, epoch),
+        });
+    if let Err(MutationError::Registry(error)) = &updated
+        && is_damaged(error)
+    {
+        // It holds nothing that the next commit cannot build anew. With its journal: SQLite would
+        // take that for one of the new index.
+        for gone in [layout::search_db(), layout::search_db_journal()] {
+            guard.storage.unlink("effects.search-unlink", &gone)?;
         }
     }
+    updated
+}
+
+/// Builds the index anew after a change of the registry that no plan describes.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn rebuild_search_index(guard: &MutationGuard) -> Result<(), MutationError> {
+    guard.storage.point("effects.search")?;
+    let path = guard.storage.root().database(&layout::search_db())?;
+    let (uuid, epoch) = (
+        guard.registry.uuid()?,
+        guard.registry.meta_integer("epoch")?,
+    );
+    rebuild_search(guard, &path, &uuid, epoch)
 }
 
 /// Builds the index anew from the converted pages: it missed commits, or was lost.
@@ -210,20 +245,31 @@ fn rebuild_search(
     search_index::rebuild(path, uuid, epoch, &rows, sections_of).map_err(MutationError::Registry)
 }
 
+/// Whether an error tells of what the index holds, not of the disk or of somebody in the way: after
+/// a power cut its pages may each be sound and contradict each other.
 fn is_damaged(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
-    )
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code() {
+        Some(code) => matches!(
+            code,
+            ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch
+                // A table or column is missing.
+                | ErrorCode::Unknown
+        ),
+        None => matches!(error, rusqlite::Error::InvalidColumnType(..)),
+    }
 }
 
-fn is_wanted(guard: &MutationGuard) -> Result<bool, MutationError> {
+pub(super) fn is_wanted(guard: &MutationGuard) -> Result<bool, MutationError> {
     Ok(match guard.openkb_export {
         OpenKbExport::Always => true,
         OpenKbExport::Never => false,
         OpenKbExport::Auto => {
             guard.registry.meta_integer("openkb")? == 1
-                || guard.registry.count()? <= EXPORT_DOCUMENTS_MAX
+                || !guard.registry.has_more_than(EXPORT_DOCUMENTS_MAX)?
         }
     })
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 
 use super::guard::MutationGuard;
+use super::holder::Phase;
 use super::journal::{self, After, Before, Entry, Journal};
 use super::plan::Plan;
 use super::registry::Transaction;
@@ -123,7 +124,7 @@ impl<'a> Mutation<'a, Planned> {
             Ok(made) => made,
             Err(error) => return Err(Box::new(End::RolledBack { guard, error })),
         };
-        let journal = Journal::new(id.clone(), uuid, plan.operation, started);
+        let journal = Journal::new(id.clone(), uuid, plan.touched.operation().name(), started);
         let work = Work {
             guard,
             plan,
@@ -140,24 +141,28 @@ impl<'a> Mutation<'a, Planned> {
     }
 
     fn snapshot(self) -> Result<Mutation<'a, Snapshotted>, Aborted<'a>> {
+        self.work.guard.enter(Phase::Snapshot);
         self.step(tracing::info_span!("snapshot"), Work::snapshot)
     }
 }
 
 impl<'a> Mutation<'a, Snapshotted> {
     fn publish(self) -> Result<Mutation<'a, Published>, Aborted<'a>> {
+        self.work.guard.enter(Phase::Publish);
         self.step(tracing::info_span!("publish"), Work::publish)
     }
 }
 
 impl<'a> Mutation<'a, Published> {
     fn write(self) -> Result<Mutation<'a, Written>, Aborted<'a>> {
+        self.work.guard.enter(Phase::Write);
         self.step(tracing::info_span!("write"), Work::write)
     }
 }
 
 impl<'a> Mutation<'a, Written> {
     fn register(self) -> Result<Mutation<'a, Registered>, Aborted<'a>> {
+        self.work.guard.enter(Phase::Registry);
         self.step(tracing::info_span!("registry"), Work::register)
     }
 }
@@ -194,16 +199,28 @@ impl Mutation<'_, Committed> {
             export,
             ..
         } = *self.work;
+        guard.enter(Phase::Effects);
+        let storage = &guard.storage;
         let mut warnings =
-            tracing::info_span!("effects").in_scope(|| aftermath::carry_out(&guard, &plan, export));
-        warnings.extend(remove_empty_image_dirs(&guard, &plan));
-        let cleaned = guard
-            .storage
-            .point("cleanup.before")
-            .and_then(|()| undo::retire(&guard.storage, &id));
+            tracing::info_span!("effects").in_scope(|| match storage.point("effects.before") {
+                Ok(()) => aftermath::carry_out(&guard, &plan, export),
+                Err(error) => vec![aftermath::warning("carry out the effects", &error)],
+            });
+        let gone = plan
+            .touched
+            .iter()
+            .filter(|touch| touch.content == Content::Absent)
+            .map(|touch| touch.path.as_kb_path());
+        let cleaned = undo::remove_empty_image_dirs(storage, gone)
+            .and_then(|()| storage.point("cleanup.before"))
+            .and_then(|()| undo::retire(storage, &id))
+            .and_then(|()| storage.point("cleanup.after"));
         if let Err(error) = cleaned {
             // The next owner finds the id in the registry and cleans up.
-            warnings.push(aftermath::warning("remove a finished journal", &error));
+            warnings.push(aftermath::warning(
+                "clean up after a finished change",
+                &error,
+            ));
         }
         End::Committed {
             guard,
@@ -321,14 +338,19 @@ impl Work<'_> {
         if ours == Some(before.sha256) {
             return Ok(None);
         }
-        // An original of OpenKB's time is as it was; its pages people may have edited.
-        if ours.is_none() && path.starts_with(&layout::raw_dir()) {
+        // Originals and images of OpenKB's time are as they were; its pages people may have edited.
+        let is_image = path.parent().is_some_and(|dir| layout::is_images_dir(&dir));
+        if ours.is_none() && (is_image || path.starts_with(&layout::raw_dir())) {
             return Ok(None);
         }
         let image = Journal::image(&self.id, &before.image).map_err(KbError::from)?;
         let kept = undo::set_aside(&self.guard.storage, &self.id, &image, path)?;
+        let why = match ours {
+            Some(_) => "was edited by hand",
+            None => "was not written by kbhost",
+        };
         Ok(Some(SafeLine::new(&format!(
-            "`{path}` was edited by hand; that version is kept as `{kept}`"
+            "`{path}` {why}; that version is kept as `{kept}`"
         ))))
     }
 
@@ -343,20 +365,17 @@ impl Work<'_> {
             let Content::Staged { path: staged, .. } = &touch.content else {
                 continue;
             };
-            let path = self
-                .plan
-                .touched
-                .get(touch.path.as_kb_path())?
-                .path
-                .as_kb_path();
+            let path = touch.path.as_kb_path();
+            let declared = self.journal.declared(path)?;
             refuse_if_changed(&self.guard, touch)?;
             let mode = touch
                 .planned
                 .map_or_else(|| storage.new_file_mode(), |version| version.mode);
             storage.set_staged_mode(staged, mode)?;
             let temporary = undo::temporary(path, &self.id, index)?;
-            storage.rename_in("publish.rename", staged, path, &temporary)?;
+            storage.rename_in("publish.rename", staged, declared, &temporary)?;
             self.published.push((path.clone(), staged.clone()));
+            storage.point("publish.done")?;
         }
         Ok(storage.point("publish.after")?)
     }
@@ -366,18 +385,20 @@ impl Work<'_> {
         let storage = &self.guard.storage;
         storage.point("write.before")?;
         for (index, touch) in self.plan.touched.iter().enumerate() {
-            let path = touch.path.as_kb_path();
+            let declared = self.journal.declared(touch.path.as_kb_path())?;
             match &touch.content {
-                Content::Staged { .. } => {}
+                Content::Staged { .. } => continue,
                 Content::Rendered(_) => {
                     refuse_if_changed(&self.guard, touch)?;
-                    storage.rename("write.rename", &Journal::rendered(&self.id, index), path)?;
+                    let rendered = Journal::rendered(&self.id, index);
+                    storage.replace("write.rename", &rendered, declared)?;
                 }
                 Content::Absent => {
                     refuse_if_changed(&self.guard, touch)?;
-                    storage.unlink("write.unlink", path)?;
+                    storage.delete("write.unlink", declared)?;
                 }
             }
+            storage.point("write.done")?;
         }
         let mut dirs = self.plan.touched.dirs();
         dirs.extend(self.plan.made_dirs.iter().filter_map(KbPath::parent));
@@ -415,37 +436,21 @@ impl Work<'_> {
                 (Some(_), _) => {}
             }
         }
+        let ordinals: Vec<i64> = self.plan.removed.iter().map(|row| row.ordinal).collect();
         self.guard.registry.begin(&Transaction {
             id: &self.id,
-            kind: self.plan.operation,
+            kind: self.plan.touched.operation().name(),
             epoch: self.plan.epoch,
             time: &time,
             rows: &self.plan.rows,
+            removed_documents: &ordinals,
+            index: &self.plan.index,
             shared: &shared,
             removed: &removed,
             exports: self.export.as_ref().map(|export| export.digests.clone()),
         })?;
         Ok(self.guard.storage.point("registry.after")?)
     }
-}
-
-/// Removes the image folder of a document whose last image went with this commit.
-fn remove_empty_image_dirs(guard: &MutationGuard, plan: &Plan<'_>) -> Vec<SafeLine> {
-    let gone = plan
-        .touched
-        .iter()
-        .filter(|touch| touch.content == Content::Absent)
-        .filter_map(|touch| touch.path.as_kb_path().parent());
-    let mut dirs: Vec<KbPath> = gone.filter(layout::is_images_dir).collect();
-    dirs.dedup();
-    dirs.iter()
-        .filter_map(|dir| {
-            let removed = guard.storage.remove_dir("cleanup.images-dir", dir);
-            removed
-                .err()
-                .map(|error| aftermath::warning("remove an empty image folder", &error))
-        })
-        .collect()
 }
 
 /// Makes the pre-image of one path; what is there must still be what was planned from.

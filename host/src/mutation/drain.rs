@@ -2,19 +2,50 @@
 //!
 //! The registry decides: a mutation whose id it holds is committed, any other is undone. What cannot
 //! be decided is not touched.
+//!
+//! Invariant: a change that could not be undone is a barrier. Nothing is committed on top of it:
+//! undoing it later would take the newer change along.
 
-use super::journal::{Found, Journal, random_hex};
+use super::foreign;
+use super::inspect::{Judge, Verdict, only_damage};
+use super::journal::{Found, Journal};
+use super::quarantine::{self, ATTEMPTS_MAX};
 use super::registry::{Registry, openkb_digest};
 use super::storage::Storage;
 use super::{AcquireError, MutationError, undo};
 use crate::kb::clock::Clock;
 use crate::kb::{KbError, KbPath, SafeLine, layout};
 
+/// An id in a message is cut to this many characters; ours have 21.
+const ID_CHARS_MAX: usize = 80;
+
 /// Opens the registry and settles all journals, the newest first. The lock is held.
 ///
 /// # Errors
 /// If something needs a person, or a step fails; what was settled stays settled.
 pub(super) fn drain(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError> {
+    let registry = settle_all(storage, clock)?;
+    refuse_foreign_change(storage, &registry)?;
+    sweep_staging(storage);
+    storage.point("drain.after")?;
+    Ok(registry)
+}
+
+/// As [`drain`], for the command that settles a foreign change of `hashes.json`.
+///
+/// # Errors
+/// As [`drain`], but for that change.
+pub(super) fn drain_to_exchange(
+    storage: &Storage,
+    clock: &Clock,
+) -> Result<Registry, AcquireError> {
+    let registry = settle_all(storage, clock)?;
+    sweep_staging(storage);
+    storage.point("drain.after")?;
+    Ok(registry)
+}
+
+fn settle_all(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError> {
     storage.point("drain.before")?;
     refuse_foreign_journal(storage)?;
     refuse_quarantine(storage)?;
@@ -22,28 +53,73 @@ pub(super) fn drain(storage: &Storage, clock: &Clock) -> Result<Registry, Acquir
     for dir in [layout::own_dir(), layout::journal_dir()] {
         storage.make_dir("drain.mkdir", &dir)?;
     }
-    let mut ids = storage.root().list_dir(&layout::journal_dir())?;
-    ids.reverse();
-    let registry = match Registry::open(storage.root())? {
-        Some(registry) => registry,
-        None => {
-            if let Some(id) = ids.iter().find(|id| is_active(storage, id)) {
-                return Err(undecidable(storage, id, "the registry is missing"));
-            }
-            Registry::create(storage, &clock.record_time()).map_err(acquire_error)?
-        }
-    };
+    let ids = Journal::ids(storage.root())?;
+    let opened = only_damage(Registry::open(storage.root()))?;
+    let judge = Judge::of(&opened, |registry| registry);
     for id in &ids {
-        settle(storage, &registry, id)?;
+        settle(storage, &judge, id)?;
     }
-    refuse_foreign_change(storage, &registry)?;
-    sweep_staging(storage);
-    storage.point("drain.after")?;
-    Ok(registry)
+    match opened? {
+        Some(registry) => Ok(registry),
+        None => {
+            refuse_lost_registry(storage)?;
+            Registry::create(storage, &clock.record_time()).map_err(acquire_error)
+        }
+    }
+}
+
+/// A new registry where there was one before would know nothing of the documents: what is left of the
+/// old one is looked for first.
+fn refuse_lost_registry(storage: &Storage) -> Result<(), AcquireError> {
+    let root = storage.root();
+    let backups = !super::backup::list(root)?.is_empty();
+    let aside = || -> Result<bool, KbError> {
+        let names = root.list_dir(&layout::own_dir())?;
+        Ok(names.iter().any(|name| name.starts_with(ASIDE_PREFIX)))
+    };
+    // A search index is made by the first commit only.
+    if !backups && !storage.exists(&layout::search_db())? && !aside()? {
+        return Ok(());
+    }
+    Err(AcquireError::NeedsAttention {
+        reason: format!("the registry `{}` is lost", layout::registry_db()),
+        hint: "`kbhost registry rebuild` makes it anew from its newest backup and the files"
+            .to_owned(),
+    })
+}
+
+/// How the folders are called into which a rebuild moves a damaged registry.
+pub(super) const ASIDE_PREFIX: &str = "registry-damaged-";
+
+/// Refuses while a journal waits for a verdict that only the registry as it was can give.
+///
+/// # Errors
+/// If there is one, or one of OpenKB's, or one in quarantine.
+pub(super) fn refuse_any_journal(storage: &Storage) -> Result<(), AcquireError> {
+    refuse_foreign_journal(storage)?;
+    refuse_quarantine(storage)?;
+    let ids = Journal::ids(storage.root())?;
+    let is_active =
+        |id: &&String| !matches!(Journal::find(storage.root(), id), Ok(Found::Unfinished));
+    match ids.iter().find(is_active) {
+        None => Ok(()),
+        Some(id) => Err(AcquireError::NeedsAttention {
+            reason: format!(
+                "the journal `{}` is undecided, and a new registry could not decide it",
+                SafeLine::with_max(id, 80)
+            ),
+            hint: "`kbhost recover` explains it and settles it; then rebuild".to_owned(),
+        }),
+    }
 }
 
 /// Removes what runs that died left in staging. It costs disk, nothing else: a failure can wait.
-fn sweep_staging(storage: &Storage) {
+///
+/// It comes after the journals, not before: a published file was *moved* out of staging, or copied
+/// where staging lies on another file system, so that no name in staging shares bytes with an
+/// official one and undoing does not depend on it. While a journal is not settled, what its run
+/// staged may be the only other copy of what it speaks of.
+pub(super) fn sweep_staging(storage: &Storage) {
     let dir = layout::prepare_dir();
     // Listing through the root's handle refuses a link that would lead the sweep out of the KB.
     match storage.root().list_dir(&dir) {
@@ -59,64 +135,125 @@ fn sweep_staging(storage: &Storage) {
 }
 
 /// Settles one journal directory.
-fn settle(storage: &Storage, registry: &Registry, id: &str) -> Result<(), AcquireError> {
-    let dir = layout::journal_dir().join(id).map_err(KbError::from)?;
-    match Journal::find(storage, id)? {
-        Found::Unfinished => storage.remove_tree("drain.remove", &dir)?,
-        Found::Malformed(reason) => return Err(quarantine(storage, id, &dir, &reason)),
-        Found::Active(journal) => {
-            if journal.registry != registry.uuid()? {
-                return Err(undecidable(storage, id, "it belongs to another registry"));
-            }
-            if registry.has_mutation(id)? {
-                tracing::info!(id, "a finished change was cleaned up");
-                undo::retire(storage, id)?;
-            } else {
-                let warnings = undo::undo(storage, &journal).map_err(acquire_error)?;
-                tracing::warn!(id, operation = %SafeLine::new(&journal.operation), "an unfinished change was undone");
+fn settle(storage: &Storage, judge: &Judge<'_>, id: &str) -> Result<(), AcquireError> {
+    let journal = match Journal::find(storage.root(), id)? {
+        Found::Unfinished => return forget(storage, id),
+        Found::Malformed(reason) => {
+            let to = quarantine::quarantine(storage, id)?;
+            return Err(in_quarantine(
+                format!("a journal is no valid journal: {}", SafeLine::new(&reason)),
+                &to,
+            ));
+        }
+        Found::Active(journal) => journal,
+    };
+    match judge.verdict(&journal)? {
+        Verdict::Undecidable(why) => Err(undecidable(id, &why)),
+        Verdict::Committed => {
+            tracing::info!(id, "a finished change was cleaned up");
+            clean_up(storage, &journal)
+        }
+        Verdict::Uncommitted => match undo_counted(storage, &journal) {
+            Undoing::Undone(warnings) => {
+                let operation = SafeLine::new(&journal.operation);
+                tracing::warn!(id, %operation, "an unfinished change was undone");
                 for warning in warnings {
                     tracing::warn!("{warning}");
                 }
+                Ok(())
             }
+            Undoing::Failed(error) => Err(error),
+            Undoing::GivenUp(error, to) => {
+                tracing::warn!(%error, "an unfinished change is given up");
+                let reason = format!(
+                    "undoing the change `{}` failed {ATTEMPTS_MAX} times: {}",
+                    SafeLine::with_max(id, ID_CHARS_MAX),
+                    last_cause(&error),
+                );
+                Err(in_quarantine(reason, &to))
+            }
+        },
+    }
+}
+
+/// Removes the directory of a journal that never published anything.
+pub(super) fn forget(storage: &Storage, id: &str) -> Result<(), AcquireError> {
+    let dir = layout::journal_dir().join(id).map_err(KbError::from)?;
+    Ok(storage.remove_tree("drain.remove", &dir)?)
+}
+
+/// Cleans up after a mutation that is committed.
+pub(super) fn clean_up(storage: &Storage, journal: &Journal) -> Result<(), AcquireError> {
+    let gone = journal.entries.iter().filter(|entry| entry.after.is_none());
+    undo::remove_empty_image_dirs(storage, gone.map(|entry| &entry.path))?;
+    Ok(undo::retire(storage, &journal.id)?)
+}
+
+/// How an undo ended.
+#[derive(Debug)]
+pub(super) enum Undoing {
+    /// Everything is as it was; a warning for each hand edit that was kept aside.
+    Undone(Vec<SafeLine>),
+    /// Not now; the journal is still there.
+    Failed(AcquireError),
+    /// Once too often: the journal was moved into quarantine, to this place.
+    GivenUp(AcquireError, KbPath),
+}
+
+/// Undoes a mutation and counts if that fails.
+pub(super) fn undo_counted(storage: &Storage, journal: &Journal) -> Undoing {
+    let error = match undo::undo(storage, journal) {
+        Ok(warnings) => return Undoing::Undone(warnings),
+        Err(error) => error,
+    };
+    let is_counted = quarantine::counts(&error);
+    let error = AcquireError::Undo {
+        journal: SafeLine::with_max(&journal.id, ID_CHARS_MAX).to_string(),
+        source: Box::new(error),
+    };
+    if !is_counted {
+        return Undoing::Failed(error);
+    }
+    let moved = match quarantine::count_attempt(storage, &journal.id) {
+        Ok(count) if count >= ATTEMPTS_MAX => quarantine::quarantine(storage, &journal.id),
+        Ok(_) => return Undoing::Failed(error),
+        Err(uncounted) => Err(acquire_error(uncounted)),
+    };
+    match moved {
+        Ok(to) => Undoing::GivenUp(error, to),
+        // It stays where it is, and that is a barrier too: the next command tries again.
+        Err(unmoved) => {
+            tracing::warn!(error = %unmoved, "a failure to undo could not be noted");
+            Undoing::Failed(error)
         }
     }
-    Ok(())
 }
 
-fn is_active(storage: &Storage, id: &str) -> bool {
-    KbPath::new(id).is_ok() && !matches!(Journal::find(storage, id), Ok(Found::Unfinished))
+/// What is at the bottom of an error.
+pub(super) fn last_cause(error: &dyn std::error::Error) -> SafeLine {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    SafeLine::new(&last.to_string())
 }
 
-/// An active journal of OpenKB: its own recovery must have its turn first, and it does not exclude a
-/// mutation of ours from what it will roll back.
+/// An active journal of OpenKB: what it will roll back must not have changes of ours on top.
 fn refuse_foreign_journal(storage: &Storage) -> Result<(), AcquireError> {
-    #[derive(serde::Deserialize)]
-    struct Foreign {
-        status: String,
-    }
-    /// OpenKB's journals list a few hundred paths.
-    const FOREIGN_BYTES_MAX: u64 = 16 << 20;
-    let dir = layout::openkb_journal_dir();
-    for name in storage.root().list_dir(&dir)? {
-        let Ok(path) = dir.join(&name) else { continue };
-        if !name.ends_with(".json") {
-            continue;
-        }
-        let bytes = storage
-            .root()
-            .read(&path, FOREIGN_BYTES_MAX)?
-            .unwrap_or_default();
-        let settled = serde_json::from_slice::<Foreign>(&bytes)
-            .is_ok_and(|journal| matches!(journal.status.as_str(), "committed" | "rolled_back"));
-        if !settled {
-            return Err(AcquireError::NeedsAttention {
-                reason: format!("OpenKB left an unfinished change, `{path}`"),
-                hint: "run an `openkb` command that changes the knowledge base, such as `openkb add`: it finishes its own recovery"
-                    .to_owned(),
-            });
-        }
-    }
-    Ok(())
+    let found = foreign::unsettled(storage.root())?;
+    let Some(journal) = found.first() else {
+        return Ok(());
+    };
+    Err(AcquireError::NeedsAttention {
+        reason: format!(
+            "OpenKB left an unfinished change, `{}/{}`",
+            layout::openkb_journal_dir(),
+            SafeLine::with_max(&journal.name, ID_CHARS_MAX)
+        ),
+        hint: "`kbhost recover` settles it by OpenKB's own rules; `kbhost recover --dry-run` only \
+               tells what it would do"
+            .to_owned(),
+    })
 }
 
 fn refuse_quarantine(storage: &Storage) -> Result<(), AcquireError> {
@@ -125,14 +262,11 @@ fn refuse_quarantine(storage: &Storage) -> Result<(), AcquireError> {
         None => Ok(()),
         Some(name) => Err(AcquireError::NeedsAttention {
             reason: format!(
-                "`{}/{}` could not be undone",
+                "`{}/{}` holds a change that could not be undone",
                 layout::quarantine_dir(),
-                SafeLine::with_max(name, 80)
+                SafeLine::with_max(name, ID_CHARS_MAX)
             ),
-            hint: format!(
-                "look at `{}`, then move it out of the knowledge base",
-                storage.root().join(&layout::quarantine_dir()).display()
-            ),
+            hint: "`kbhost recover` tells what it is and how to go on".to_owned(),
         }),
     }
 }
@@ -147,67 +281,42 @@ fn refuse_foreign_change(storage: &Storage, registry: &Registry) -> Result<(), A
         }
         other => other?,
     };
-    let ours = [
-        registry.meta_text("hashes_found")?,
-        registry.meta_text("hashes_written")?,
-    ];
+    let written = registry.meta_text("hashes_written")?;
+    registry.set_exported(written.as_deref() == Some(now.as_str()));
+    let ours = [registry.meta_text("hashes_found")?, written];
     if now.is_empty() || ours.iter().flatten().any(|digest| *digest == now) {
         return Ok(());
     }
     Err(AcquireError::NeedsAttention {
         reason: format!("`{}` was changed by another program", layout::hashes_json()),
-        hint: format!(
-            "keep a copy of `{}` elsewhere and remove it: kbhost writes it anew from its own registry",
-            storage.root().join(&layout::hashes_json()).display()
-        ),
+        hint:
+            "`kbhost registry import` shows what differs, `kbhost registry import --merge` takes \
+               it over"
+                .to_owned(),
     })
 }
 
-fn undecidable(storage: &Storage, id: &str, why: &str) -> AcquireError {
-    let dir = storage.root().join(&layout::journal_dir());
+fn undecidable(id: &str, why: &str) -> AcquireError {
     AcquireError::NeedsAttention {
         reason: format!(
-            "the journal `{}` cannot be decided: {why}",
-            SafeLine::with_max(id, 80)
+            "the journal `{}` cannot be decided: {}",
+            SafeLine::with_max(id, ID_CHARS_MAX),
+            SafeLine::new(why)
         ),
-        hint: format!(
-            "bring back `{}`, or look at `{}`",
-            layout::registry_db(),
-            dir.display()
-        ),
+        hint: "nothing was touched; `kbhost recover` explains it and offers both ways".to_owned(),
     }
 }
 
-/// Moves a journal that cannot be understood out of the way; nothing in it is lost.
-fn quarantine(storage: &Storage, id: &str, dir: &KbPath, reason: &str) -> AcquireError {
-    let moved = || -> Result<KbPath, AcquireError> {
-        storage.make_dir("quarantine.mkdir", &layout::quarantine_dir())?;
-        let name = format!("{}-{}", SafeLine::with_max(id, 60), random_hex(4)?);
-        let target = layout::quarantine_dir()
-            .join(&name)
-            .map_err(KbError::from)?;
-        storage.rename("quarantine.rename", dir, &target)?;
-        storage.sync(
-            "quarantine.sync",
-            &[],
-            &[layout::quarantine_dir(), layout::journal_dir()],
-        )?;
-        Ok(target)
-    };
-    match moved() {
-        Ok(target) => AcquireError::NeedsAttention {
-            reason: format!("a journal is no valid journal: {}", SafeLine::new(reason)),
-            hint: format!(
-                "look at `{}`, then move it out of the knowledge base",
-                storage.root().join(&target).display()
-            ),
-        },
-        Err(error) => error,
+/// What a command says of a journal that it has just put into quarantine.
+fn in_quarantine(reason: String, to: &KbPath) -> AcquireError {
+    AcquireError::NeedsAttention {
+        reason,
+        hint: format!("it is kept as `{to}`; `kbhost recover` tells how to go on"),
     }
 }
 
 /// Narrows an error of the mutation steps that recovery uses.
-fn acquire_error(error: MutationError) -> AcquireError {
+pub(super) fn acquire_error(error: MutationError) -> AcquireError {
     match error {
         MutationError::Acquire(error) => error,
         MutationError::Kb(error) => error.into(),

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kb::{KbError, PathError};
+use crate::kb::{DocName, KbError, PathError, SafeLine};
 
 /// Why the guard was not to be had.
 #[derive(Debug, thiserror::Error)]
 pub enum AcquireError {
     /// Somebody else holds the lock.
-    #[error("lock the knowledge base `{}`: not free after {waited:?}{}", path.display(), holder_suffix(.holder))]
+    #[error("lock the knowledge base `{}`: not free{}{}", path.display(), waited_suffix(.waited), holder_suffix(.holder))]
     Busy {
         /// The KB.
         path: PathBuf,
@@ -17,6 +17,16 @@ pub enum AcquireError {
         waited: Duration,
         /// Who holds it, one safe line.
         holder: Option<String>,
+    },
+    /// The KB lies on a file system whose locks may hold nobody off.
+    #[error("lock the knowledge base `{}`: it lies on a {file_system} file system, {why}", path.display())]
+    Medium {
+        /// The KB.
+        path: PathBuf,
+        /// Its kind: `NFS`.
+        file_system: &'static str,
+        /// What is wrong with its locks.
+        why: &'static str,
     },
     /// The user ended the wait.
     #[error("lock the knowledge base: cancelled")]
@@ -33,6 +43,15 @@ pub enum AcquireError {
     /// A step of recovery failed.
     #[error("recover the knowledge base")]
     Recovery(#[source] Box<MutationError>),
+    /// Undoing an unfinished change failed: its journal stays, and nothing is committed on top.
+    #[error("undo the unfinished change `{journal}`")]
+    Undo {
+        /// The journal's id, one safe line.
+        journal: String,
+        /// Why.
+        #[source]
+        source: Box<MutationError>,
+    },
     /// A journal whose fate cannot be decided, or one in quarantine.
     #[error("recover the knowledge base: {reason}")]
     NeedsAttention {
@@ -43,11 +62,52 @@ pub enum AcquireError {
     },
 }
 
+fn waited_suffix(waited: &Duration) -> String {
+    if waited.is_zero() {
+        return String::new();
+    }
+    format!(" after {waited:?}")
+}
+
 fn holder_suffix(holder: &Option<String>) -> String {
     holder
         .as_ref()
         .map(|holder| format!("; {holder}"))
         .unwrap_or_default()
+}
+
+/// Why recovery did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// The lock, or the KB cannot be read or changed.
+    #[error(transparent)]
+    Acquire(#[from] AcquireError),
+    /// No unfinished change has this id.
+    #[error("find an unfinished change `{id}`")]
+    Unknown {
+        /// What was typed, one safe line.
+        id: SafeLine,
+        /// The ids there are.
+        known: Vec<String>,
+    },
+    /// Several ids begin like this.
+    #[error("choose one of {} unfinished changes for `{id}`", .matches.len())]
+    Ambiguous {
+        /// What was typed, one safe line.
+        id: SafeLine,
+        /// The ids that are meant.
+        matches: Vec<String>,
+    },
+    /// The change cannot be undone, at least not now.
+    #[error("undo the change `{id}`: {reason}")]
+    NotUndoable {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
 }
 
 /// Why a group was not committed.
@@ -99,6 +159,21 @@ pub enum MutationError {
     /// removed meanwhile.
     #[error("skip it as a copy: the document with the same bytes is not in the knowledge base")]
     OriginalNotIn,
+    /// A document was to be removed and is not registered any more.
+    #[error("find document `{0}`: it was removed meanwhile")]
+    DocumentGone(DocName),
+    /// A document was to be removed and another version of it came between.
+    #[error("find document `{0}` as it was: it was updated meanwhile")]
+    DocumentUpdated(DocName),
+    /// No copy of the registry can be made.
+    #[error("back up the registry: {0}")]
+    NoBackup(String),
+    /// A copy of the registry could not be made.
+    #[error("back up the registry")]
+    Backup(#[source] Box<MutationError>),
+    /// The registry is of a version of this program that this one does not know.
+    #[error("rebuild the registry: a newer version of kbhost made it (schema {0})")]
+    NewerRegistry(i64),
     /// A page changed between planning and publishing.
     #[error("replace `{0}`: it changed while the change was planned")]
     Restless(String),
@@ -132,6 +207,11 @@ impl MutationError {
             | Self::Undeclared(_)
             | Self::NoFreeName(_)
             | Self::OriginalNotIn
+            | Self::DocumentGone(_)
+            | Self::DocumentUpdated(_)
+            | Self::NoBackup(_)
+            | Self::Backup(_)
+            | Self::NewerRegistry(_)
             | Self::Restless(_) => false,
         }
     }

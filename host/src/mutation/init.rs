@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::aftermath::LOG_HEAD;
-use super::{AcquireError, MutationError, guard};
+use super::storage::Storage;
+use super::{AcquireError, LockOptions, MutationError, OwnerOptions, guard};
 use crate::kb::clock::Clock;
-use crate::kb::config::OpenKbExport;
+use crate::kb::config::{Config, OpenKbExport};
 use crate::kb::{KbError, KbPath, KbRoot, PathError, SafeLine, layout};
 
 const AGENTS: &str = "\
@@ -61,12 +61,23 @@ impl From<AcquireError> for InitError {
     }
 }
 
+/// How long `init` waits for another one in the same folder.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Makes `dir` a KB, as [`init_with`] does, on a file system whose locks hold.
+///
+/// # Errors
+/// As [`init_with`].
+pub fn init(dir: &Path, language: &str) -> Result<Initialised, InitError> {
+    init_with(dir, language, LockOptions::waiting(WAIT))
+}
+
 /// Makes `dir` a KB: directories, `index.md`, `log.md`, `AGENTS.md`, `config.yaml`, an empty
-/// registry. Existing files are kept.
+/// registry. Existing files are kept; each new one appears whole.
 ///
 /// # Errors
 /// If something cannot be written. A crash leaves a part of the skeleton; `init` again completes it.
-pub fn init(dir: &Path, language: &str) -> Result<Initialised, InitError> {
+pub fn init_with(dir: &Path, language: &str, lock: LockOptions) -> Result<Initialised, InitError> {
     let is_tag = (2..=35).contains(&language.len())
         && language
             .bytes()
@@ -83,44 +94,57 @@ pub fn init(dir: &Path, language: &str) -> Result<Initialised, InitError> {
     }
     super::storage::make_root(&dir.join(layout::state_dir().as_str()))?;
     let root = Arc::new(KbRoot::open(dir)?);
-    let guard = guard::acquire(
-        &root,
-        Duration::from_secs(10),
-        &AtomicBool::new(false),
-        "init",
-        &Clock::System,
-        OpenKbExport::Never,
-    )?;
-    for directory in layout::skeleton() {
-        guard
-            .storage
-            .make_dir("init.mkdir", &directory)
-            .map_err(MutationError::from)?;
+    let options = OwnerOptions {
+        lock,
+        clock: Clock::System,
+        config: Config {
+            openkb_export: OpenKbExport::Never,
+            ..Config::default()
+        },
+        command: "init",
+    };
+    let guard = guard::acquire(&root, &options)?;
+    // Another one was faster.
+    if root.open_file(&layout::config())?.is_some() {
+        return Ok(Initialised::AlreadyThere(root.path().to_owned()));
     }
-    let config = format!(
-        "language: {language}\npageindex_threshold: 20\n# Workers of `kbhost add`: a number, or auto.\njobs: auto\n"
-    );
-    let files: [(KbPath, &str); 4] = [
-        (layout::index_page(), crate::compile::EMPTY_INDEX),
-        (layout::log_page(), LOG_HEAD),
-        (layout::agents_page(), AGENTS),
-        // The last one: with it the KB counts as made.
-        (layout::config(), &config),
-    ];
-    let mode = guard.storage.new_file_mode();
-    for (path, text) in files {
-        if !guard.storage.exists(&path).map_err(MutationError::from)? {
-            guard
-                .storage
-                .write_new("init.write", &path, text.as_bytes(), mode)
-                .map_err(MutationError::from)?;
-        }
-    }
-    guard
-        .storage
-        .sync_everything("init.sync")
-        .map_err(MutationError::from)?;
+    fill(&guard.storage, language).map_err(MutationError::from)?;
     // A new KB that is copied before its first document is whole: nothing of it waits in the log.
     guard.release().checkpoint()?;
     Ok(Initialised::Created(root.path().to_owned()))
+}
+
+/// Makes the skeleton, and `config.yaml` when the rest is durable: with it the KB counts as made.
+fn fill(storage: &Storage, language: &str) -> Result<(), PathError> {
+    for directory in layout::skeleton() {
+        storage.make_dir("init.mkdir", &directory)?;
+    }
+    write_whole(storage, &layout::index_page(), crate::compile::EMPTY_INDEX)?;
+    write_whole(storage, &layout::log_page(), LOG_HEAD)?;
+    write_whole(storage, &layout::agents_page(), AGENTS)?;
+    storage.sync_everything("init.sync")?;
+    let config = format!(
+        "language: {language}\npageindex_threshold: 20\n# Workers of `kbhost add`: a number, or auto.\njobs: auto\n"
+    );
+    write_whole(storage, &layout::config(), &config)?;
+    storage.sync("init.sync-config", &[], &[layout::state_dir()])
+}
+
+/// Writes a file that appears whole or not at all; one that is there is kept.
+fn write_whole(storage: &Storage, path: &KbPath, text: &str) -> Result<(), PathError> {
+    if storage.exists(path)? {
+        return Ok(());
+    }
+    let parent = path
+        .parent()
+        .expect("no file of the layout lies in the root");
+    let draft = parent
+        .join(&format!(".{}.init.tmp", path.file_name()))
+        .expect("a fixed name with a suffix is one component");
+    // Left by an `init` that died.
+    storage.unlink("init.clear", &draft)?;
+    let mode = storage.new_file_mode();
+    storage.write_new("init.write", &draft, text.as_bytes(), mode)?;
+    storage.sync("init.sync-file", std::slice::from_ref(&draft), &[])?;
+    storage.rename("init.rename", &draft, path)
 }

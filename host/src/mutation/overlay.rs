@@ -1,13 +1,14 @@
-//! The KB as it will be once the documents of the plan so far are in: what `compile` sees.
+//! The KB as it will be once the documents of the plan so far are in, or gone: what `compile` sees.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::guard::MutationGuard;
-use super::registry::Row;
-use super::storage::Version;
+use super::registry::{Registry, Row};
+use super::storage::{Storage, Version};
+use crate::compile::{ChangeSet, IndexFacts};
 use crate::kb::registry::DocumentRow;
-use crate::kb::view::{KbView, Mention, Registered};
+use crate::kb::view::{IndexSection, KbView, Mention, Registered};
 use crate::kb::{DocName, KbError, KbPath, SafeLine};
 use crate::prepare::TermKind;
 
@@ -24,24 +25,47 @@ struct Read {
     is_lossy: bool,
 }
 
+/// What a plan is made from. Under the guard it stays as it is; a preview looks at it without, and
+/// may see it change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ground<'a> {
+    pub(super) storage: &'a Storage,
+    pub(super) registry: &'a Registry,
+}
+
+impl<'a> From<&'a MutationGuard> for Ground<'a> {
+    fn from(guard: &'a MutationGuard) -> Self {
+        Self {
+            storage: &guard.storage,
+            registry: &guard.registry,
+        }
+    }
+}
+
 /// Registry and disk, with the plan's rows and pages over them.
 #[derive(Debug)]
 pub(super) struct Overlay<'a> {
-    guard: &'a MutationGuard,
+    ground: Ground<'a>,
     /// Rows of the plan so far, in its order.
     rows: Vec<Row>,
+    /// Registered documents that the plan so far removes.
+    removed: Vec<i64>,
     /// Pages of the plan so far: `None` is a page to be deleted.
     pages: BTreeMap<KbPath, Option<String>>,
+    /// What the plan so far changes of the index.
+    facts: IndexFacts,
     /// Pages as they were read from disk, with the version they had just before.
     read: RefCell<BTreeMap<KbPath, Read>>,
 }
 
 impl<'a> Overlay<'a> {
-    pub(super) fn new(guard: &'a MutationGuard) -> Self {
+    pub(super) fn new(ground: impl Into<Ground<'a>>) -> Self {
         Self {
-            guard,
+            ground: ground.into(),
             rows: Vec::new(),
+            removed: Vec::new(),
             pages: BTreeMap::new(),
+            facts: IndexFacts::default(),
             read: RefCell::default(),
         }
     }
@@ -51,9 +75,17 @@ impl<'a> Overlay<'a> {
         self.rows.push(row);
     }
 
-    /// Puts a page over the disk's.
-    pub(super) fn put_page(&mut self, path: KbPath, text: Option<String>) {
-        self.pages.insert(path, text);
+    /// Takes a registered document away.
+    pub(super) fn remove_row(&mut self, ordinal: i64) {
+        self.removed.push(ordinal);
+    }
+
+    /// Puts what compile decided over disk and registry.
+    pub(super) fn apply(&mut self, changes: ChangeSet) {
+        for page in changes.pages {
+            self.pages.insert(page.path, page.text);
+        }
+        self.facts.extend(changes.index);
     }
 
     /// The rows, in plan order.
@@ -79,7 +111,7 @@ impl<'a> Overlay<'a> {
     pub(super) fn version_read(&self, path: &KbPath) -> Result<Option<Version>, KbError> {
         match self.read.borrow().get(path) {
             Some(read) => Ok(read.version),
-            None => Ok(self.guard.storage.version(path)?),
+            None => Ok(self.ground.storage.version(path)?),
         }
     }
 
@@ -91,15 +123,27 @@ impl<'a> Overlay<'a> {
             .is_some_and(|read| read.is_lossy)
     }
 
-    /// The rows, once planning is done.
-    pub(super) fn into_rows(self) -> Vec<Row> {
-        self.rows
+    /// The rows and what changes of the index, once planning is done.
+    pub(super) fn into_parts(self) -> (Vec<Row>, IndexFacts) {
+        (self.rows, self.facts)
     }
 
-    fn is_replaced(&self, row: &DocumentRow) -> bool {
-        self.rows
+    /// How many of the first `count` rows are documents that were not registered before: these get
+    /// their ordinals in plan order, behind all that there ever were.
+    fn new_rows(&self, count: usize) -> i64 {
+        let new = self.rows[..count]
             .iter()
-            .any(|over| over.ordinal == Some(row.ordinal))
+            .filter(|row| row.ordinal.is_none());
+        i64::try_from(new.count()).expect("a plan has few rows")
+    }
+
+    /// Whether a registered document is another one, or none, after the plan so far.
+    fn is_replaced(&self, row: &DocumentRow) -> bool {
+        self.removed.contains(&row.ordinal)
+            || self
+                .rows
+                .iter()
+                .any(|over| over.ordinal == Some(row.ordinal))
     }
 }
 
@@ -111,8 +155,8 @@ impl KbView for Overlay<'_> {
         if let Some(read) = self.read.borrow().get(path) {
             return Ok(read.text.clone());
         }
-        let version = self.guard.storage.version(path)?;
-        let bytes = self.guard.storage.root().read(path, PAGE_BYTES_MAX)?;
+        let version = self.ground.storage.version(path)?;
+        let bytes = self.ground.storage.root().read(path, PAGE_BYTES_MAX)?;
         let is_lossy = bytes
             .as_ref()
             .is_some_and(|bytes| std::str::from_utf8(bytes).is_err());
@@ -131,8 +175,11 @@ impl KbView for Overlay<'_> {
         kind: TermKind,
         slug: &str,
         except: &DocName,
+        newest: usize,
     ) -> Result<Vec<Mention>, KbError> {
-        let registered = self.guard.registry.documents_with(kind, slug)?;
+        // As many more as may drop out below.
+        let bound = newest + self.rows.len() + self.removed.len() + 1;
+        let registered = self.ground.registry.documents_with(kind, slug, bound)?;
         let mut found: Vec<(i64, Mention)> = registered
             .iter()
             .filter(|row| !self.is_replaced(row))
@@ -151,6 +198,7 @@ impl KbView for Overlay<'_> {
         }
         found.retain(|(_, mention)| mention.name != *except);
         found.sort_by_key(|(ordinal, _)| *ordinal);
+        found.drain(..found.len().saturating_sub(newest));
         Ok(found.into_iter().map(|(_, mention)| mention).collect())
     }
 
@@ -161,18 +209,53 @@ impl KbView for Overlay<'_> {
                 terms: row.terms.clone(),
             }));
         }
-        let Some(row) = self
-            .guard
+        let registered = self
+            .ground
             .registry
-            .document_by("doc_name", &name.as_str())?
-        else {
+            .document_by("doc_name", &name.as_str())?;
+        let Some(row) = registered.filter(|row| !self.removed.contains(&row.ordinal)) else {
             return Ok(None);
         };
-        let terms = self.guard.registry.terms_of(row.ordinal)?;
+        let terms = self.ground.registry.terms_of(row.ordinal)?;
         Ok(Some(Registered {
             mention: mention_of_registered(&row),
             terms,
         }))
+    }
+
+    fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError> {
+        Ok(self.facts.is_sharded(section) || self.ground.registry.is_sharded(section)?)
+    }
+
+    fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError> {
+        let Some(at) = self.rows.iter().position(|row| row.doc_name == *name) else {
+            return self.ground.registry.document_ordinal(name);
+        };
+        match self.rows[at].ordinal {
+            Some(ordinal) => Ok(Some(ordinal)),
+            None => {
+                let last = self.ground.registry.last_document_ordinal()?;
+                Ok(Some(last + self.new_rows(at + 1)))
+            }
+        }
+    }
+
+    fn last_document_ordinal(&self) -> Result<i64, KbError> {
+        Ok(self.ground.registry.last_document_ordinal()? + self.new_rows(self.rows.len()))
+    }
+
+    fn term_ordinal(&self, kind: TermKind, slug: &str) -> Result<Option<i64>, KbError> {
+        match self.facts.term_ordinal(kind, slug) {
+            Some(known) => Ok(known),
+            None => self.ground.registry.term_ordinal(kind, slug),
+        }
+    }
+
+    fn last_term_ordinal(&self, kind: TermKind) -> Result<i64, KbError> {
+        match self.facts.last_term_ordinal(kind) {
+            Some(last) => Ok(last),
+            None => self.ground.registry.last_term_ordinal(kind),
+        }
     }
 }
 

@@ -1,44 +1,26 @@
-//! The serial owner as the commit queue sees it: takes groups, gives verdicts.
+//! The serial owner as the commit queue and `remove` see it: takes groups, gives verdicts.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
+use super::backup;
 use super::coordinator::{self, End};
 use super::guard::{self, MutationGuard};
 use super::plan::{self, Plan, Slot};
 use super::registry::Registry;
-use super::{AcquireError, MutationError};
-use crate::commit::{GroupOutcome, Receipt, SerialOwner, Verdict};
-use crate::kb::clock::Clock;
-use crate::kb::config::Config;
+use super::removal::{self, Removal, RemovalOutcome};
+use super::{AcquireError, MutationError, OwnerOptions};
+use crate::commit::{GROUP_DOCUMENTS_MAX, GroupOutcome, Receipt, SerialOwner, Verdict};
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, DocName, KbRoot, SafeLine, layout};
 use crate::prepare::PreparedDocument;
 
+/// Documents that one mutation removes at the most: bounds the journal and the time the lock is held.
+pub const REMOVALS_MAX: usize = GROUP_DOCUMENTS_MAX;
+
 /// A page that an editor saves while it is planned is planned again this often.
 const PLANS_MAX: u32 = 3;
 
-/// How long to wait for the lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LockWait(pub Duration);
-
-/// How the owner works.
-#[derive(Clone, Debug)]
-pub struct OwnerOptions {
-    /// Lock timeout.
-    pub wait: LockWait,
-    /// Set to end a wait for the lock.
-    pub cancel: Arc<AtomicBool>,
-    /// Time of log lines and records.
-    pub clock: Clock,
-    /// Settings of the KB.
-    pub config: Config,
-    /// The command line's first word, for the holder record: `add`.
-    pub command: &'static str,
-}
-
-/// Commits groups of prepared documents. Takes the lock for each group and lets it go after.
+/// Commits groups of prepared documents, and removes registered ones. Takes the lock for each group and lets it go after.
 #[derive(Debug)]
 pub struct Owner {
     root: Arc<KbRoot>,
@@ -62,22 +44,14 @@ impl Owner {
     }
 
     fn acquire(&self) -> Result<MutationGuard, AcquireError> {
-        let options = &self.options;
-        guard::acquire(
-            &self.root,
-            options.wait.0,
-            &options.cancel,
-            options.command,
-            &options.clock,
-            options.config.openkb_export,
-        )
+        guard::acquire(&self.root, &self.options)
     }
 
     /// Commits a group as one mutation, or, if a document of it cannot be committed, one by one.
     fn commit_all(&mut self, guard: MutationGuard, group: &[PreparedDocument]) -> GroupOutcome {
         let mut outcome = GroupOutcome::default();
         match self.commit_once(guard, group, &mut outcome) {
-            Attempt::Done => outcome,
+            Attempt::Done(()) => outcome,
             Attempt::Stopped(error) => {
                 outcome.stop = Some(error);
                 outcome
@@ -106,7 +80,7 @@ impl Owner {
                 }
             };
             match self.commit_once(guard, std::slice::from_ref(document), &mut outcome) {
-                Attempt::Done => {}
+                Attempt::Done(()) => {}
                 Attempt::Refused(guard, error) => {
                     outcome.verdicts.push(Verdict::Failed(error));
                     held = Some(guard);
@@ -120,25 +94,133 @@ impl Owner {
         outcome
     }
 
-    /// Plans and runs one mutation.
+    /// Plans and commits one group of documents.
     fn commit_once(
         &mut self,
-        mut guard: MutationGuard,
+        guard: MutationGuard,
         group: &[PreparedDocument],
         outcome: &mut GroupOutcome,
-    ) -> Attempt {
+    ) -> Attempt<()> {
+        let attempt = self.mutate(guard, |guard| {
+            let plan = plan::plan_add(guard, group)?;
+            let told = (plan.slots.clone(), receipts(&plan));
+            Ok((plan, told))
+        });
+        attempt.map(|done| {
+            let (slots, receipts) = done.told;
+            let receipts = with_set_aside(receipts, done.set_aside, &mut outcome.warnings);
+            outcome.verdicts.extend(verdicts(&slots, receipts));
+            outcome.warnings.extend(done.warnings);
+        })
+    }
+
+    /// Removes documents: [`REMOVALS_MAX`] at most as one mutation, or, if one of them cannot be
+    /// removed, one by one. Takes the lock and lets it go after.
+    ///
+    /// # Panics
+    /// If the group is larger: a bug.
+    pub fn remove(&mut self, group: &[Removal], keep_raw: bool) -> RemovalOutcome {
+        assert!(
+            group.len() <= REMOVALS_MAX,
+            "BUG: a group of {} removals",
+            group.len()
+        );
+        self.catalogue = None;
+        let span = tracing::info_span!("remove", documents = group.len());
+        let _entered = span.enter();
+        let mut outcome = RemovalOutcome::default();
+        let guard = match self.acquire() {
+            Ok(guard) => guard,
+            Err(error) => {
+                outcome.stop = Some(error.into());
+                return outcome;
+            }
+        };
+        match self.remove_once(guard, group, keep_raw, &mut outcome) {
+            Attempt::Done(()) => {}
+            Attempt::Stopped(error) => outcome.stop = Some(error),
+            Attempt::Refused(_, error) if group.len() == 1 => outcome.verdicts.push(Err(error)),
+            Attempt::Refused(guard, error) => {
+                tracing::info!(%error, "documents are removed one by one");
+                self.remove_singly(guard, group, keep_raw, &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    fn remove_singly(
+        &mut self,
+        guard: MutationGuard,
+        group: &[Removal],
+        keep_raw: bool,
+        outcome: &mut RemovalOutcome,
+    ) {
+        let mut held = Some(guard);
+        for removal in group {
+            let guard = match held.take().map_or_else(|| self.acquire(), Ok) {
+                Ok(guard) => guard,
+                Err(error) => {
+                    outcome.stop = Some(error.into());
+                    return;
+                }
+            };
+            match self.remove_once(guard, std::slice::from_ref(removal), keep_raw, outcome) {
+                Attempt::Done(()) => {}
+                Attempt::Refused(guard, error) => {
+                    outcome.verdicts.push(Err(error));
+                    held = Some(guard);
+                }
+                Attempt::Stopped(error) => {
+                    outcome.stop = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Plans and removes one group of documents.
+    fn remove_once(
+        &mut self,
+        guard: MutationGuard,
+        group: &[Removal],
+        keep_raw: bool,
+        outcome: &mut RemovalOutcome,
+    ) -> Attempt<()> {
+        let attempt = self.mutate(guard, |guard| removal::plan_removal(guard, group, keep_raw));
+        attempt.map(|done| {
+            let mut verdicts = done.told;
+            for (document, kept) in done.set_aside {
+                let mut removed = verdicts.iter_mut().flatten();
+                match document.and_then(|index| removed.nth(index)) {
+                    Some(removed) => removed.warnings.push(kept),
+                    None => outcome.warnings.push(kept),
+                }
+            }
+            outcome.verdicts.extend(verdicts);
+            outcome.warnings.extend(done.warnings);
+        })
+    }
+
+    /// Plans and runs one mutation; plans again when a page changed under way. `plan` tells beside
+    /// the plan what the caller makes of it once it is committed.
+    fn mutate<'p, T>(
+        &mut self,
+        mut guard: MutationGuard,
+        plan: impl Fn(&MutationGuard) -> Result<(Plan<'p>, T), MutationError>,
+    ) -> Attempt<Done<T>> {
         for attempt in 1..=PLANS_MAX {
-            let planned = tracing::info_span!("plan").in_scope(|| plan::plan(&guard, group));
-            let plan = match planned {
-                Ok(plan) => plan,
+            let planned = tracing::info_span!("plan").in_scope(|| plan(&guard));
+            let (plan, told) = match planned {
+                Ok(planned) => planned,
                 Err(error) => return refused(guard, error),
             };
-            let receipts = receipts(&plan);
-            if receipts.is_empty() {
-                outcome.verdicts.extend(verdicts(&plan.slots, receipts));
-                return Attempt::Done;
+            if plan.is_empty() {
+                return Attempt::Done(Done {
+                    told,
+                    set_aside: Vec::new(),
+                    warnings: Vec::new(),
+                });
             }
-            let slots = plan.slots.clone();
             match coordinator::run(guard, plan) {
                 End::Committed {
                     guard,
@@ -146,10 +228,11 @@ impl Owner {
                     warnings,
                 } => {
                     self.registry = Some(guard.release());
-                    let receipts = with_set_aside(receipts, set_aside, &mut outcome.warnings);
-                    outcome.verdicts.extend(verdicts(&slots, receipts));
-                    outcome.warnings.extend(warnings);
-                    return Attempt::Done;
+                    return Attempt::Done(Done {
+                        told,
+                        set_aside,
+                        warnings,
+                    });
                 }
                 End::RolledBack {
                     guard: again,
@@ -166,21 +249,41 @@ impl Owner {
     }
 }
 
+/// What a committed mutation leaves to tell.
+struct Done<T> {
+    /// As its plan had it.
+    told: T,
+    /// Hand edits kept aside, each with the position of its document in the plan.
+    set_aside: Vec<(Option<usize>, SafeLine)>,
+    /// Of effects that failed.
+    warnings: Vec<SafeLine>,
+}
+
 /// How an attempt to commit ended.
 #[expect(
     clippy::large_enum_variant,
     reason = "one value, handed to the caller at once"
 )]
-enum Attempt {
-    /// Verdicts are given.
-    Done,
+enum Attempt<T> {
+    /// Committed, or there was nothing to do.
+    Done(T),
     /// Rolled back, for a reason that is a document's.
     Refused(MutationGuard, MutationError),
     /// The KB is in trouble, or nobody knows its state.
     Stopped(MutationError),
 }
 
-fn refused(guard: MutationGuard, error: MutationError) -> Attempt {
+impl<T> Attempt<T> {
+    fn map<U>(self, tell: impl FnOnce(T) -> U) -> Attempt<U> {
+        match self {
+            Self::Done(done) => Attempt::Done(tell(done)),
+            Self::Refused(guard, error) => Attempt::Refused(guard, error),
+            Self::Stopped(error) => Attempt::Stopped(error),
+        }
+    }
+}
+
+fn refused<T>(guard: MutationGuard, error: MutationError) -> Attempt<T> {
     if error.is_of_the_kb() {
         Attempt::Stopped(error)
     } else {
@@ -260,8 +363,11 @@ impl SerialOwner for Owner {
 
     fn finish(&mut self) -> Result<(), MutationError> {
         self.catalogue = None;
-        self.registry
-            .take()
-            .map_or(Ok(()), |registry| registry.checkpoint())
+        let Some(registry) = self.registry.take() else {
+            return Ok(());
+        };
+        registry.checkpoint()?;
+        drop(registry);
+        backup::daily(&self.root, &self.options.clock)
     }
 }

@@ -1,4 +1,5 @@
-//! Plans a group: binds names, compiles, and declares every path that will be touched. Reads only.
+//! What a mutation will do, and the plan of an add: binds names, compiles, and declares every path
+//! that will be touched. Reads only. Removals are planned in `removal`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +8,7 @@ use super::guard::MutationGuard;
 use super::overlay::Overlay;
 use super::registry::Row;
 use super::touched::{Content, TouchedPaths};
-use crate::compile::{self, NamedDocument};
+use crate::compile::{self, IndexFacts, NamedDocument};
 use crate::effects::Effect;
 use crate::kb::registry::DocumentRow;
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
@@ -28,31 +29,42 @@ pub(super) enum Slot {
 /// Everything that one mutation will do.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
-    pub(super) operation: &'static str,
     /// The registry's epoch that the plan was made from.
     pub(super) epoch: i64,
-    /// One slot for each document of the group, in order.
+    /// Of an add: one slot for each document of the group, in order.
     pub(super) slots: Vec<Slot>,
     /// Documents to be registered, in order, and what they were prepared as.
     pub(super) rows: Vec<Row>,
     pub(super) documents: Vec<&'a PreparedDocument>,
+    /// Registered documents that go, in order.
+    pub(super) removed: Vec<DocumentRow>,
+    /// What changes of the index beside its pages.
+    pub(super) index: IndexFacts,
+    /// Every path that may be changed, and by what kind of mutation.
     pub(super) touched: TouchedPaths,
     /// Directories to be made, parents first.
     pub(super) made_dirs: Vec<KbPath>,
     pub(super) effects: Vec<Effect>,
 }
 
-/// Plans the group against the KB as the guard holds it.
+impl Plan<'_> {
+    /// Whether there is nothing to be done.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.removed.is_empty()
+    }
+}
+
+/// Plans to add the group to the KB as the guard holds it.
 ///
 /// # Errors
 /// If the KB cannot be read, or something that is no file lies where one has to be written.
-pub(super) fn plan<'a>(
+pub(super) fn plan_add<'a>(
     guard: &MutationGuard,
     group: &'a [PreparedDocument],
 ) -> Result<Plan<'a>, MutationError> {
     guard.storage.point("plan.before")?;
     let mut overlay = Overlay::new(guard);
-    let mut touched = TouchedPaths::default();
+    let mut touched = TouchedPaths::of_add();
     let (mut slots, mut documents, mut effects) = (Vec::new(), Vec::new(), Vec::new());
     for document in group {
         if let Some(name) = registered_as(guard, &overlay, &document.original.hash)? {
@@ -60,7 +72,9 @@ pub(super) fn plan<'a>(
             continue;
         }
         let index = documents.len();
+        guard.storage.point("names.before")?;
         let bound = bind(guard, &overlay, document)?;
+        guard.storage.point("names.after")?;
         let row = row_of(document, &bound);
         let files = declare_files(guard, &mut touched, index, document, &row)?;
         retire_old_files(guard, &mut touched, bound.previous.as_ref(), &files, index)?;
@@ -69,15 +83,16 @@ pub(super) fn plan<'a>(
         let updated = bound.previous.is_some();
         let named_file = row.name.clone();
         overlay.push_row(Row { files, ..row });
-        for page in changes.pages {
-            overlay.put_page(page.path, page.text);
-        }
+        overlay.apply(changes);
         effects.push(log_line(&named_file, &bound.name, updated));
         documents.push(document);
         slots.push(Slot::Row(index));
     }
-    declare_pages(guard, &mut overlay, &mut touched)?;
-    let rows = overlay.into_rows();
+    let names = documents_of(&overlay);
+    for (own, path, hash) in declare_pages(guard, &mut overlay, &mut touched, &names)? {
+        overlay.rows_mut()[own].files.push((path, hash));
+    }
+    let (rows, index) = overlay.into_parts();
     let made_dirs = missing_dirs(guard, &touched)?;
     if !rows.is_empty() {
         effects.push(Effect::Search {
@@ -88,11 +103,12 @@ pub(super) fn plan<'a>(
     let epoch = guard.registry.meta_integer("epoch")?;
     guard.storage.point("plan.after")?;
     Ok(Plan {
-        operation: "add",
         epoch,
         slots,
         rows,
         documents,
+        removed: Vec::new(),
+        index,
         touched,
         made_dirs,
         effects,
@@ -132,7 +148,6 @@ fn bind(
     overlay: &Overlay<'_>,
     document: &PreparedDocument,
 ) -> Result<Bound, MutationError> {
-    guard.storage.point("names.bind")?;
     let extension = document.extension.to_ascii_lowercase();
     // A row that an earlier document of the group replaces is that document's.
     let by = |column, value: &str| -> Result<Option<DocumentRow>, KbError> {
@@ -165,7 +180,7 @@ fn bind(
     let candidates = std::iter::once(wanted.clone())
         .chain(SUFFIX_DIGITS.map(|digits| names::with_suffix(&wanted, &document.key, digits)));
     for name in candidates {
-        if is_free(guard, overlay, &name, &extension)? {
+        if is_free(guard, overlay, &name, &extension, &document.original.hash)? {
             return Ok(Bound {
                 name,
                 previous: None,
@@ -176,11 +191,14 @@ fn bind(
     Err(MutationError::NoFreeName(wanted.to_string()))
 }
 
+/// Whether a document of these bytes can have a name: no other document has it, and no file would
+/// be overwritten.
 fn is_free(
     guard: &MutationGuard,
     overlay: &Overlay<'_>,
     name: &DocName,
     extension: &str,
+    hash: &ContentHash,
 ) -> Result<bool, MutationError> {
     let fold = names::fold(name.as_str());
     if overlay
@@ -193,10 +211,8 @@ fn is_free(
     }
     // Files that nobody registered are somebody's all the same: they are not overwritten.
     let paths = [
-        layout::raw_file(name, extension),
         layout::source_page(name),
         layout::source_pages_json(name),
-        layout::images_dir(name),
         layout::summary_page(name),
     ];
     for path in &paths {
@@ -204,7 +220,20 @@ fn is_free(
             return Ok(false);
         }
     }
-    Ok(true)
+    // A folder without images holds nothing that could be overwritten.
+    let images = layout::images_dir(name);
+    let is_empty = |images| {
+        let names = guard.storage.root().list_dir(images);
+        names.is_ok_and(|names| names.is_empty())
+    };
+    if guard.storage.exists(&images)? && !is_empty(&images) {
+        return Ok(false);
+    }
+    // An original with the same bytes, left by `remove --keep-raw` or put there by hand, is taken
+    // over: nothing is lost by it, and the document has its old name again.
+    let raw = layout::raw_file(name, extension);
+    let is_same = |raw| matches!(guard.storage.digest(raw), Ok(Some((_, found))) if found == *hash);
+    Ok(!guard.storage.exists(&raw)? || is_same(&raw))
 }
 
 fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
@@ -346,19 +375,26 @@ fn named<'a>(document: &'a PreparedDocument, row: &'a Row) -> NamedDocument<'a> 
     }
 }
 
-/// Declares the pages that compile decided on. A document's own summary page is replaced as a whole
-/// and counts as its file; every other page was edited line by line.
-fn declare_pages(
+fn documents_of(overlay: &Overlay<'_>) -> Vec<DocName> {
+    let rows = overlay.rows().iter();
+    rows.map(|row| row.doc_name.clone()).collect()
+}
+
+/// Declares the pages that compile decided on. The own summary page of one of the `documents` of
+/// the plan is replaced or removed as a whole and counts as its file; every other page was edited
+/// line by line. Returns the summaries written: whose, where, and their digest.
+pub(super) fn declare_pages(
     guard: &MutationGuard,
     overlay: &mut Overlay<'_>,
     touched: &mut TouchedPaths,
-) -> Result<(), MutationError> {
+    documents: &[DocName],
+) -> Result<Vec<(usize, KbPath, ContentHash)>, MutationError> {
+    let mut summaries = Vec::new();
     let pages: BTreeMap<KbPath, Option<String>> = overlay.take_pages();
     for (path, text) in pages {
-        let own = overlay
-            .rows()
+        let own = documents
             .iter()
-            .position(|row| layout::summary_page(&row.doc_name) == path);
+            .position(|name| layout::summary_page(name) == path);
         let content = match text {
             Some(text) => Content::Rendered(text.into_bytes()),
             None => Content::Absent,
@@ -368,10 +404,10 @@ fn declare_pages(
         let planned = overlay.version_read(&path)?;
         touched.declare(guard, path.clone(), planned, content, whole, own);
         if let (Some(own), Some((_, hash))) = (own, digest) {
-            overlay.rows_mut()[own].files.push((path, hash));
+            summaries.push((own, path, hash));
         }
     }
-    Ok(())
+    Ok(summaries)
 }
 
 fn log_line(file_name: &SafeLine, name: &DocName, updated: bool) -> Effect {

@@ -1,23 +1,25 @@
 //! Writing the registry. One SQLite transaction is the commit point of a mutation.
 
+use std::cell::Cell;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
-use super::MutationError;
 use super::journal::random_hex;
 use super::storage::Storage;
-use crate::kb::registry::{DocumentRow, Reader, SCHEMA, SCHEMA_VERSION, harden};
-use crate::kb::{
-    ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, identity, layout, names, openkb,
-};
+use super::{MutationError, fault};
+use crate::compile::IndexFacts;
+use crate::kb::registry::{DocumentRow, EXCHANGE_SCHEMA, Reader, SCHEMA, SCHEMA_VERSION, harden};
+use crate::kb::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb};
 use crate::prepare::TermKind;
 
 /// The registry, open for writing. Reads go through [`Reader`].
 #[derive(Debug)]
 pub(super) struct Registry {
     reader: Reader,
+    /// `hashes.json` was found to be what we exported last.
+    exported: Cell<bool>,
 }
 
 impl Deref for Registry {
@@ -61,6 +63,10 @@ pub(super) struct Transaction<'a> {
     pub(super) epoch: i64,
     pub(super) time: &'a str,
     pub(super) rows: &'a [Row],
+    /// Registered documents that go: their ordinals.
+    pub(super) removed_documents: &'a [i64],
+    /// What changes of the index beside its pages.
+    pub(super) index: &'a IndexFacts,
     /// Shared pages written.
     pub(super) shared: &'a [(KbPath, ContentHash)],
     /// Official files removed.
@@ -70,7 +76,8 @@ pub(super) struct Transaction<'a> {
 }
 
 impl Registry {
-    /// Opens the registry for writing; `None` if there is none yet.
+    /// Opens the registry for writing; `None` if there is none yet. One of an older schema is
+    /// brought to the present one first, so the lock must be held.
     ///
     /// # Errors
     /// If there is one that cannot be used.
@@ -79,7 +86,56 @@ impl Registry {
             return Ok(None);
         }
         let registry = Self::connect(root, OpenFlags::empty())?;
-        Ok(registry.check()?.then_some(registry))
+        if !registry.check()? {
+            return Ok(None);
+        }
+        registry.migrate()?;
+        registry.add_exchange_tables()?;
+        Ok(Some(registry))
+    }
+
+    /// What a preview asks: the registry as it is, not to be written to, or, while there is none,
+    /// one in memory with what the first mutation would import.
+    ///
+    /// # Errors
+    /// If there is one that cannot be used, or `hashes.json` cannot be understood.
+    pub(super) fn for_reading(root: &KbRoot) -> Result<Self, MutationError> {
+        if let Some(reader) = Reader::open(root)? {
+            let registry = Self {
+                reader,
+                exported: Cell::new(false),
+            };
+            registry.migrate_for_reading()?;
+            return Ok(registry);
+        }
+        let connection = Connection::open_in_memory().map_err(MutationError::Registry)?;
+        let registry = Self::of(connection, &root.join(&layout::registry_db()));
+        registry.batch(SCHEMA)?;
+        registry.batch(EXCHANGE_SCHEMA)?;
+        registry.batch("INSERT INTO meta (key, value) VALUES ('epoch', 0), ('revision', 0)")?;
+        registry.write_index_meta()?;
+        for entry in openkb::read(root)?.unwrap_or_default() {
+            registry.import(&entry, "")?;
+        }
+        Ok(registry)
+    }
+
+    /// Wraps a connection to a registry that is being rebuilt.
+    pub(super) fn of(connection: Connection, path: &std::path::Path) -> Self {
+        Self {
+            reader: Reader::of(connection, path),
+            exported: Cell::new(false),
+        }
+    }
+
+    /// Notes whether `hashes.json` is what was exported last.
+    pub(super) fn set_exported(&self, exported: bool) {
+        self.exported.set(exported);
+    }
+
+    /// Whether `hashes.json` was found to be what was exported last, under the lock that is held.
+    pub(super) fn is_exported(&self) -> bool {
+        self.exported.get()
     }
 
     /// Makes the registry, and imports what OpenKB registered. A crash leaves a database without
@@ -99,6 +155,7 @@ impl Registry {
         let sql = |e| MutationError::Registry(e);
         registry.batch("BEGIN IMMEDIATE")?;
         registry.batch(SCHEMA)?;
+        registry.batch(EXCHANGE_SCHEMA)?;
         let meta = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
         let connection = &registry.reader.connection;
         connection
@@ -125,6 +182,7 @@ impl Registry {
         connection
             .execute(meta, params!["hashes_written", found])
             .map_err(sql)?;
+        registry.write_index_meta()?;
         for entry in imported.unwrap_or_default() {
             registry.import(&entry, time)?;
         }
@@ -147,15 +205,20 @@ impl Registry {
             .ok_or_else(|| self.invalid("it has no uuid"))
     }
 
-    /// The number of registered documents.
+    /// Whether more than `count` documents are registered; reads no more of them.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn count(&self) -> Result<i64, KbError> {
-        self.reader
+    pub(super) fn has_more_than(&self, count: u32) -> Result<bool, KbError> {
+        let found: i64 = self
             .connection
-            .query_row("SELECT count(*) FROM documents", [], |row| row.get(0))
-            .map_err(|e| self.failed(e))
+            .query_row(
+                "SELECT count(*) FROM (SELECT 1 FROM documents LIMIT ?1)",
+                [i64::from(count) + 1],
+                |row| row.get(0),
+            )
+            .map_err(|e| self.failed(e))?;
+        Ok(found > i64::from(count))
     }
 
     /// Whether a document's folded name is `fold`.
@@ -188,7 +251,7 @@ impl Registry {
         Ok(rows.into_iter().next())
     }
 
-    /// The documents with a term: ordinal, name, title, description, in order of registration.
+    /// The newest documents with a term, at most `newest`, in order of registration.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -196,10 +259,13 @@ impl Registry {
         &self,
         kind: TermKind,
         slug: &str,
+        newest: usize,
     ) -> Result<Vec<DocumentRow>, KbError> {
+        let newest = i64::try_from(newest).unwrap_or(i64::MAX);
         self.documents(
-            "WHERE ordinal IN (SELECT ordinal FROM terms WHERE kind = ?1 AND slug = ?2) ORDER BY ordinal",
-            params![kind_name(kind), slug],
+            "WHERE ordinal IN (SELECT ordinal FROM terms WHERE kind = ?1 AND slug = ?2 \
+             ORDER BY ordinal DESC LIMIT ?3) ORDER BY ordinal",
+            params![kind_name(kind), slug, newest],
         )
     }
 
@@ -256,34 +322,30 @@ impl Registry {
             .collect()
     }
 
+    /// The pages that no document has alone.
+    ///
+    /// # Errors
+    /// If they cannot be read, or a path in it is none.
+    pub(super) fn shared_pages(&self) -> Result<Vec<KbPath>, KbError> {
+        let sql = "SELECT path FROM pages WHERE ordinal IS NULL ORDER BY path";
+        let mut statement = self
+            .reader
+            .connection
+            .prepare(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map([], |row| row.get::<_, String>(0))
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| Ok(KbPath::new(&row.map_err(|e| self.failed(e))?)?))
+            .collect()
+    }
+
     /// The entries of `hashes.json` in OpenKB's order.
     ///
     /// # Errors
     /// If it cannot be read.
     pub(super) fn export_entries(&self) -> Result<Vec<(ContentHash, openkb::Entry)>, KbError> {
-        let sql = "SELECT hash, name, doc_name, type, source_key, raw_path, source_path, doc_id, origin \
-                   FROM documents ORDER BY revision";
-        let mut statement = self
-            .reader
-            .connection
-            .prepare_cached(sql)
-            .map_err(|e| self.failed(e))?;
-        let rows = statement.query_map([], |row| {
-            let key: String = row.get(4)?;
-            let entry = openkb::Entry {
-                name: row.get(1)?,
-                doc_name: row.get(2)?,
-                kind: row.get(3)?,
-                // An entry of old had no path, and the key that stands for it is none.
-                path: Some(key).filter(|key| !key.starts_with(identity::LEGACY_PREFIX)),
-                raw_path: row.get(5)?,
-                source_path: row.get(6)?,
-                doc_id: row.get(7)?,
-                origin: row.get(8)?,
-            };
-            Ok((ContentHash::from_bytes(row.get(0)?), entry))
-        });
-        rows.and_then(Iterator::collect).map_err(|e| self.failed(e))
+        self.entries("ORDER BY revision", [])
     }
 
     /// Opens the commit's transaction and writes all of it but the end.
@@ -302,23 +364,44 @@ impl Registry {
                 found: self.meta_integer("epoch")?,
             });
         }
+        self.settle_base()?;
+        for ordinal in work.removed_documents {
+            let sql = "SELECT name_fold FROM documents WHERE ordinal = ?1";
+            let name: Option<String> = self
+                .reader
+                .connection
+                .query_row(sql, [ordinal], |row| row.get(0))
+                .optional()
+                .map_err(MutationError::Registry)?;
+            if let Some(name) = name {
+                self.remember_base(&name)?;
+            }
+            // A kept original is nobody's from here on. The document's terms go with its row.
+            self.execute("DELETE FROM pages WHERE ordinal = ?1", params![ordinal])?;
+            self.execute("DELETE FROM documents WHERE ordinal = ?1", params![ordinal])?;
+        }
         for path in work.removed {
             self.execute("DELETE FROM pages WHERE path = ?1", params![path.as_str()])?;
         }
         for row in work.rows {
             self.write_row(row, work)?;
         }
+        self.write_index_facts(work.index)?;
         for (path, hash) in work.shared {
             self.write_page(path, None, hash)?;
         }
         if let Some((found, written)) = &work.exports {
-            let sql = "UPDATE meta SET value = ?2 WHERE key = ?1";
-            self.execute(sql, params!["hashes_found", found])?;
-            self.execute(sql, params!["hashes_written", written])?;
+            self.set_exchanged(found, written)?;
         }
         self.execute(
             "INSERT INTO mutations (id, kind, epoch, documents, committed_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![work.id, work.kind, work.epoch + 1, work.rows.len() as i64, work.time],
+            params![
+                work.id,
+                work.kind,
+                work.epoch + 1,
+                (work.rows.len() + work.removed_documents.len()) as i64,
+                work.time
+            ],
         )?;
         Ok(())
     }
@@ -363,18 +446,20 @@ impl Registry {
             connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
             // FULL: the commit point must be on the medium when COMMIT returns.
             connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON")?;
+            if fault::is_left_out("FILE_SYNC") {
+                connection.execute_batch("PRAGMA synchronous = OFF")?;
+            }
             Ok(connection)
         };
         let connection = open().map_err(|source| KbError::Registry {
             path: path.clone(),
             source,
         })?;
-        Ok(Self {
-            reader: Reader::of(connection, &path),
-        })
+        Ok(Self::of(connection, &path))
     }
 
     fn write_row(&self, row: &Row, work: &Transaction<'_>) -> Result<(), MutationError> {
+        self.remember_base(&names::fold(row.doc_name.as_str()))?;
         self.execute(
             "UPDATE meta SET value = value + 1 WHERE key = 'revision'",
             [],
@@ -436,7 +521,7 @@ impl Registry {
         Ok(())
     }
 
-    fn write_page(
+    pub(super) fn write_page(
         &self,
         path: &KbPath,
         ordinal: Option<i64>,
@@ -489,18 +574,22 @@ impl Registry {
                 entry.doc_id,
                 entry.origin,
             ],
-        )
-        .map(drop)
+        )?;
+        self.set_extra(row.ordinal, &entry.extra)
     }
 
-    fn batch(&self, sql: &str) -> Result<(), MutationError> {
+    pub(super) fn batch(&self, sql: &str) -> Result<(), MutationError> {
         self.reader
             .connection
             .execute_batch(sql)
             .map_err(MutationError::Registry)
     }
 
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize, MutationError> {
+    pub(super) fn execute(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+    ) -> Result<usize, MutationError> {
         let mut statement = self
             .reader
             .connection

@@ -9,7 +9,7 @@
 )]
 
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
-use super::fault;
+use super::fault::{self, Kind};
+use super::journal::Declared;
 use crate::kb::{ContentHash, KbPath, KbRoot, PathError, beneath};
 
 /// From this many files and directories on, one `syncfs` replaces their single syncs: each of those
@@ -97,6 +98,24 @@ impl Storage {
         self.stat(path).map(|stat| stat.is_some())
     }
 
+    /// Whether a directory is at `path`; a link to one is none.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(super) fn is_dir(&self, path: &KbPath) -> Result<bool> {
+        let stat = self.stat(path)?;
+        Ok(stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
+    }
+
+    /// Whether a regular file is at `path`; a directory or a link there is none.
+    ///
+    /// # Errors
+    /// If that cannot be told.
+    pub(super) fn is_file(&self, path: &KbPath) -> Result<bool> {
+        let stat = self.stat(path)?;
+        Ok(stat.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile))
+    }
+
     /// Size and SHA-256 of a regular file; `None` if there is none.
     ///
     /// # Errors
@@ -129,7 +148,7 @@ impl Storage {
     /// If it cannot be made, or something else is there.
     pub(super) fn make_dir(&self, point: &str, path: &KbPath) -> Result<bool> {
         let parent = self.parent("create", path)?;
-        let made = self.at(point, || {
+        let made = self.at(Kind::Mkdir, point, || {
             match rustix::fs::mkdirat(&parent, path.file_name(), Mode::from_raw_mode(0o777)) {
                 Ok(()) => Ok(true),
                 Err(Errno::EXIST) => Ok(false),
@@ -161,10 +180,10 @@ impl Storage {
         mode: u32,
     ) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        self.at(point, || {
+        self.at(Kind::Write, point, || {
             let fd = beneath::open(&self.root, path, flags, Mode::from_raw_mode(mode))?;
             let mut file = File::from(fd);
-            file.write_all(bytes)?;
+            fault::write_all(&mut file, bytes)?;
             // The umask was applied to the mode of the call: a mode taken over is set as it was.
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
             Ok(())
@@ -186,9 +205,9 @@ impl Storage {
         let mut source = self.open_read(from)?;
         self.write_new(point, to, &[], mode)?;
         let flags = OFlags::WRONLY | OFlags::APPEND;
-        self.at("copy.data", || {
+        self.at(Kind::Copy, "copy.data", || {
             let mut target = File::from(beneath::open(&self.root, to, flags, Mode::empty())?);
-            io::copy(&mut source, &mut target).map(drop)
+            fault::copy(&mut source, &mut target)
         })
         .map_err(|e| self.error("write", to, e))
     }
@@ -199,14 +218,14 @@ impl Storage {
     /// If it cannot be written.
     pub(super) fn append(&self, point: &str, path: &KbPath, bytes: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NONBLOCK;
-        self.at(point, || {
+        self.at(Kind::Append, point, || {
             let fd = beneath::open(
                 &self.root,
                 path,
                 flags,
                 Mode::from_raw_mode(self.new_file_mode()),
             )?;
-            File::from(fd).write_all(bytes)
+            fault::write_all(&mut File::from(fd), bytes)
         })
         .map_err(|e| self.error("write", path, e))
     }
@@ -217,7 +236,7 @@ impl Storage {
     /// If it cannot: the caller copies on EXDEV, EPERM, EACCES and EMLINK.
     pub(super) fn link(&self, point: &str, from: &KbPath, to: &KbPath) -> Result<()> {
         let (source, target) = (self.parent("link", from)?, self.parent("link", to)?);
-        self.at(point, || {
+        self.at(Kind::Link, point, || {
             Ok(rustix::fs::linkat(
                 &source,
                 from.file_name(),
@@ -234,8 +253,15 @@ impl Storage {
     /// # Errors
     /// If it cannot.
     pub(super) fn rename(&self, point: &str, from: &KbPath, to: &KbPath) -> Result<()> {
+        #[cfg(feature = "fault-points")]
+        if point == "write.rename"
+            && *to == crate::kb::layout::index_page()
+            && fault::writes_in_place()
+        {
+            return self.write_in_place(from, to);
+        }
         let (source, target) = (self.parent("rename", from)?, self.parent("rename", to)?);
-        self.at(point, || {
+        self.at(Kind::Rename, point, || {
             Ok(rustix::fs::renameat(
                 &source,
                 from.file_name(),
@@ -244,6 +270,46 @@ impl Storage {
             )?)
         })
         .map_err(|e| self.error("rename", to, e))
+    }
+
+    /// What no writer may do, for the rigs: writes over the file at `to`, in two halves.
+    #[cfg(feature = "fault-points")]
+    fn write_in_place(&self, from: &KbPath, to: &KbPath) -> Result<()> {
+        let failed = |error: io::Error| self.error("write", to, error);
+        let mut bytes = Vec::new();
+        self.open_read(from)?
+            .read_to_end(&mut bytes)
+            .map_err(failed)?;
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC;
+        let mode = Mode::from_raw_mode(self.new_file_mode());
+        let file = self.at(Kind::Write, "write.in-place", || {
+            let mut file = File::from(beneath::open(&self.root, to, flags, mode)?);
+            fault::write_all(&mut file, first)?;
+            Ok(file)
+        });
+        let mut file = file.map_err(failed)?;
+        self.at(Kind::Write, "write.in-place-rest", || {
+            fault::write_all(&mut file, second)
+        })
+        .map_err(failed)?;
+        self.unlink("write.in-place-unlink", from).map(drop)
+    }
+
+    /// Renames a file of the mutation's own to an official path, replacing what is there.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn replace(&self, point: &str, from: &KbPath, to: Declared<'_>) -> Result<()> {
+        self.rename(point, from, to.as_kb_path())
+    }
+
+    /// Removes an official file, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub(super) fn delete(&self, point: &str, path: Declared<'_>) -> Result<()> {
+        self.unlink(point, path.as_kb_path()).map(drop)
     }
 
     /// Moves a staged file, given by its host path, to `to`, replacing what is there. Where staging
@@ -255,11 +321,12 @@ impl Storage {
         &self,
         point: &str,
         staged: &Path,
-        to: &KbPath,
+        to: Declared<'_>,
         temporary: &KbPath,
     ) -> Result<()> {
+        let to = to.as_kb_path();
         let target = self.parent("rename", to)?;
-        let renamed = self.at(point, || {
+        let renamed = self.at(Kind::Rename, point, || {
             Ok(rustix::fs::renameat(
                 rustix::fs::CWD,
                 staged,
@@ -277,11 +344,14 @@ impl Storage {
             .map_err(|e| PathError::new("read", staged, e))?;
         let mode = std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o7777;
         self.write_new("publish.copy", temporary, &[], mode)?;
-        self.at("publish.copy-data", || {
+        self.at(Kind::Copy, "publish.copy-data", || {
             let flags = OFlags::WRONLY | OFlags::APPEND;
             let mut file = File::from(beneath::open(&self.root, temporary, flags, Mode::empty())?);
-            io::copy(&mut source, &mut file)?;
-            file.sync_all()
+            fault::copy(&mut source, &mut file)?;
+            match fault::is_left_out("FILE_SYNC") {
+                true => Ok(()),
+                false => file.sync_all(),
+            }
         })
         .map_err(|e| self.error("write", temporary, e))?;
         self.rename(point, temporary, to)
@@ -297,7 +367,7 @@ impl Storage {
             return self.unlink(point, from).map(drop);
         }
         let source = self.parent("rename", from)?;
-        self.at(point, || {
+        self.at(Kind::Rename, point, || {
             Ok(rustix::fs::renameat(
                 &source,
                 from.file_name(),
@@ -313,7 +383,7 @@ impl Storage {
     /// # Errors
     /// If it cannot.
     pub(super) fn set_staged_mode(&self, staged: &Path, mode: u32) -> Result<()> {
-        self.at("publish.mode", || {
+        self.at(Kind::Chmod, "publish.mode", || {
             Ok(rustix::fs::chmod(staged, Mode::from_raw_mode(mode))?)
         })
         .map_err(|e| PathError::new("set the mode of", staged, e))
@@ -371,19 +441,25 @@ impl Storage {
     /// If a sync fails. That is fatal to the mutation and never retried: the kernel may have dropped
     /// the dirty pages and would report success the second time.
     pub(super) fn sync(&self, point: &str, files: &[KbPath], dirs: &[KbPath]) -> Result<()> {
-        if files.len() + dirs.len() > SYNC_EACH_MAX && self.sync_file_system(point)? {
+        let at_once = files.len() + dirs.len() > SYNC_EACH_MAX && !fault::is_left_out("DIR_SYNC");
+        if at_once && self.sync_file_system(point)? {
             return Ok(());
         }
         let with = |path: &KbPath, flags: OFlags| {
-            self.at(point, || {
+            self.at(Kind::Sync, point, || {
                 let fd = beneath::open(&self.root, path, flags, Mode::empty())?;
                 Ok(rustix::fs::fsync(fd)?)
             })
             .map_err(|e| self.error("sync", path, e))
         };
-        files
-            .iter()
-            .try_for_each(|path| with(path, OFlags::RDONLY))?;
+        if !fault::is_left_out("FILE_SYNC") {
+            files
+                .iter()
+                .try_for_each(|path| with(path, OFlags::RDONLY))?;
+        }
+        if fault::is_left_out("DIR_SYNC") {
+            return Ok(());
+        }
         dirs.iter()
             .try_for_each(|path| with(path, OFlags::RDONLY | OFlags::DIRECTORY))
     }
@@ -393,7 +469,7 @@ impl Storage {
     /// # Errors
     /// If the sync fails.
     pub(super) fn sync_everything(&self, point: &str) -> Result<()> {
-        if !self.sync_file_system(point)? {
+        if fault::is_left_out("DIR_SYNC") || !self.sync_file_system(point)? {
             self.sync(point, &[], &crate::kb::layout::skeleton())?;
         }
         Ok(())
@@ -403,8 +479,13 @@ impl Storage {
     fn sync_file_system(&self, point: &str) -> Result<bool> {
         #[cfg(target_os = "linux")]
         {
-            self.at(point, || Ok(rustix::fs::syncfs(self.root.as_fd())?))
-                .map_err(|e| PathError::new("sync", self.root.path(), e))?;
+            self.at(Kind::Sync, point, || {
+                match fault::is_left_out("FILE_SYNC") {
+                    true => Ok(()),
+                    false => Ok(rustix::fs::syncfs(self.root.as_fd())?),
+                }
+            })
+            .map_err(|e| PathError::new("sync", self.root.path(), e))?;
             Ok(true)
         }
         #[cfg(not(target_os = "linux"))]
@@ -428,7 +509,7 @@ impl Storage {
     /// If it cannot.
     pub(super) fn write_advisory(&self, path: &KbPath, bytes: &[u8]) -> Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
-        self.at("holder.write", || {
+        self.at(Kind::Advisory, "holder.write", || {
             let mut file = File::from(beneath::open(
                 &self.root,
                 path,
@@ -437,7 +518,7 @@ impl Storage {
             )?);
             file.set_len(0)?;
             file.rewind()?;
-            file.write_all(bytes)
+            fault::write_all(&mut file, bytes)
         })
         .map_err(|e| self.error("write", path, e))
     }
@@ -450,8 +531,14 @@ impl Storage {
         fault::point(name).map_err(|e| PathError::new("pass", name, e))
     }
 
-    fn at<T>(&self, point: &str, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        fault::point(point)?;
+    /// Carries out one storage operation at a fault point.
+    fn at<T>(
+        &self,
+        kind: Kind,
+        point: &str,
+        operation: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        fault::operation(kind, point)?;
         operation()
     }
 
@@ -483,7 +570,11 @@ impl Storage {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
             other => other?,
         };
-        self.at(point, || {
+        let kind = match flags.contains(AtFlags::REMOVEDIR) {
+            true => Kind::Rmdir,
+            false => Kind::Unlink,
+        };
+        self.at(kind, point, || {
             match rustix::fs::unlinkat(&parent, path.file_name(), flags) {
                 Ok(()) => Ok(true),
                 Err(Errno::NOENT) => Ok(false),

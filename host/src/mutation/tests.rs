@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::coordinator::{self, End};
-use super::{LockWait, Owner, OwnerOptions, guard, init, journal, plan};
+use super::{LockOptions, Owner, OwnerOptions, Removal, guard, init, journal, plan};
 use crate::commit::{SerialOwner as _, Verdict};
 use crate::kb::clock::Clock;
-use crate::kb::config::{Config, OpenKbExport};
+use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, PluginDigest, Seq, SourceKey, layout};
 use crate::plugin::PluginIdentity;
@@ -34,6 +34,15 @@ struct Bench {
     _dir: tempfile::TempDir,
     root: Arc<KbRoot>,
     staging: StagingRoot,
+}
+
+fn options(wait: Duration) -> OwnerOptions {
+    OwnerOptions {
+        lock: LockOptions::waiting(wait),
+        clock: Clock::from_source_date_epoch(Some("1750000000")),
+        config: Config::default(),
+        command: "add",
+    }
 }
 
 impl Bench {
@@ -59,26 +68,11 @@ impl Bench {
     }
 
     fn owner(&self) -> Owner {
-        let options = OwnerOptions {
-            wait: LockWait(Duration::from_secs(2)),
-            cancel: Arc::default(),
-            clock: Clock::from_source_date_epoch(Some("1750000000")),
-            config: Config::default(),
-            command: "add",
-        };
-        Owner::new(Arc::clone(&self.root), options)
+        Owner::new(Arc::clone(&self.root), options(Duration::from_secs(2)))
     }
 
     fn acquire(&self) -> Result<guard::MutationGuard, super::AcquireError> {
-        let clock = Clock::from_source_date_epoch(Some("1750000000"));
-        guard::acquire(
-            &self.root,
-            Duration::from_millis(50),
-            &std::sync::atomic::AtomicBool::new(false),
-            "add",
-            &clock,
-            OpenKbExport::Auto,
-        )
+        guard::acquire(&self.root, &options(Duration::from_millis(50)))
     }
 
     /// A Markdown document as prepare hands it over.
@@ -399,7 +393,8 @@ fn a_fenced_owner_touches_nothing_more() {
     let bench = Bench::new();
     let guard = bench.acquire().unwrap();
     let documents = [bench.document(0, "/x/a.md", "one\n")];
-    let planned = plan::plan(&guard, &documents).unwrap();
+    let planned = plan::plan_add(&guard, &documents).unwrap();
+    let index = bench.text("wiki/index.md");
     let other = rusqlite::Connection::open(bench.path(".openkb/kbhost/registry.db")).unwrap();
     other
         .execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", [])
@@ -410,6 +405,49 @@ fn a_fenced_owner_touches_nothing_more() {
     assert!(
         matches!(error, super::MutationError::Fenced { .. }),
         "{error}"
+    );
+    // What it had published is still there, and so is the journal: whoever holds the lock heals it.
+    assert_eq!(bench.text("raw/a.md"), "one\n");
+    assert_ne!(bench.text("wiki/index.md"), index);
+    let journals = bench.path(".openkb/kbhost/journal");
+    assert_eq!(fs::read_dir(&journals).unwrap().count(), 1);
+    drop(bench.acquire().unwrap());
+    assert!(!bench.path("raw/a.md").exists());
+    assert_eq!(bench.text("wiki/index.md"), index);
+    assert_eq!(fs::read_dir(journals).unwrap().count(), 0);
+}
+
+/// Goal: a pre-image that somebody wrote to through its hard link, or that was damaged, costs
+/// neither version. Method: the recorded digest is another one than the image's.
+#[test]
+fn a_changed_pre_image_is_put_back_and_what_it_replaces_is_kept() {
+    let bench = Bench::new();
+    let dir = bench.die_with(vec![bench.index_entry("rendered")]);
+    fs::write(dir.join("pre/0"), "edited in place").unwrap();
+    fs::write(bench.path("wiki/index.md"), "rendered").unwrap();
+    drop(bench.acquire().unwrap());
+    assert_eq!(bench.text("wiki/index.md"), "edited in place");
+    let digits = &ContentHash::of(b"rendered").to_hex()[..8];
+    let kept = format!(".openkb/kbhost/conflicts/{DEAD}/{digits}-wiki__index.md");
+    assert_eq!(bench.text(&kept), "rendered");
+    assert!(!dir.exists());
+}
+
+/// Goal: a folder that went with its last file, as git does it, does not stop an undo.
+#[test]
+fn a_page_is_restored_into_a_folder_that_is_gone() {
+    let bench = Bench::new();
+    bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]);
+    let page = crate::kb::KbPath::new("wiki/sources/a.md").unwrap();
+    let mut entry = bench.index_entry("not this");
+    entry.path = page;
+    bench.die_with(vec![entry]);
+    fs::remove_dir_all(bench.path("wiki/sources")).unwrap();
+    drop(bench.acquire().unwrap());
+    assert_eq!(
+        bench.text("wiki/sources/a.md"),
+        bench.text("wiki/index.md"),
+        "the pre-image is the index"
     );
 }
 
@@ -546,4 +584,158 @@ fn a_kb_without_its_empty_directories_works() {
         bench.commit(vec![bench.document(0, "/x/a.md", "one\n")]),
         ["a"]
     );
+}
+
+fn chosen(bench: &Bench) -> Vec<Removal> {
+    let rows = Catalogue::open(&bench.root).unwrap().documents().unwrap();
+    rows.iter().map(Removal::from).collect()
+}
+
+fn names(outcome: &super::RemovalOutcome) -> Vec<String> {
+    let verdicts = outcome.verdicts.iter();
+    verdicts
+        .map(|verdict| match verdict {
+            Ok(removed) => removed.name.to_string(),
+            Err(error) => format!("! {error}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_removal_leaves_nothing_of_a_document() {
+    let bench = Bench::new();
+    let text = |word: &str| format!("# {word}\n\nABC (Alpha Beta Club) met. The ABC met again.\n");
+    let index = bench.text("wiki/index.md");
+    bench.commit(vec![
+        bench.document(0, "/x/a.md", &text("A")),
+        bench.document(1, "/x/b.md", &text("B")),
+    ]);
+    assert!(bench.path("wiki/concepts/abc.md").exists());
+    let outcome = bench.owner().remove(&chosen(&bench)[..1], false);
+    assert_eq!(names(&outcome), ["a"], "{outcome:?}");
+    let removed = outcome.verdicts[0].as_ref().unwrap();
+    let files: Vec<&str> = removed.files.iter().map(|path| path.as_str()).collect();
+    assert_eq!(
+        files,
+        ["raw/a.md", "wiki/sources/a.md", "wiki/summaries/a.md"]
+    );
+    for path in ["raw/a.md", "wiki/sources/a.md", "wiki/concepts/abc.md"] {
+        assert!(!bench.path(path).exists(), "{path}");
+    }
+    assert!(!bench.text("wiki/summaries/b.md").contains("abc"));
+    assert!(
+        bench
+            .text("wiki/log.md")
+            .contains("] remove | a.md → removed summaries/a\n")
+    );
+    assert!(!bench.text(".openkb/hashes.json").contains("a.md"));
+    let outcome = bench.owner().remove(&chosen(&bench), false);
+    assert_eq!(names(&outcome), ["b"], "{outcome:?}");
+    assert_eq!(bench.text("wiki/index.md"), index);
+    assert_eq!(bench.text(".openkb/hashes.json"), "{}\n");
+    let registry = super::registry::Registry::open(&bench.root)
+        .unwrap()
+        .unwrap();
+    for table in ["documents", "terms"] {
+        let count: i64 = registry
+            .connection
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
+}
+
+/// Goal: what was not chosen is not removed. Method: a document is updated, and another removed,
+/// after they were chosen and before the lock is had.
+#[test]
+fn a_document_that_changed_since_it_was_chosen_is_not_removed() {
+    let bench = Bench::new();
+    bench.commit(vec![
+        bench.document(0, "/x/a.md", "one\n"),
+        bench.document(1, "/x/b.md", "two\n"),
+        bench.document(2, "/x/c.md", "three\n"),
+    ]);
+    let stale = chosen(&bench);
+    bench.commit(vec![bench.document(0, "/x/a.md", "one, edited\n")]);
+    bench.owner().remove(&stale[1..2], false);
+    let outcome = bench.owner().remove(&stale, false);
+    assert!(outcome.stop.is_none(), "{outcome:?}");
+    assert!(
+        matches!(
+            &outcome.verdicts[..],
+            [
+                Err(super::MutationError::DocumentUpdated(_)),
+                Err(super::MutationError::DocumentGone(_)),
+                Ok(_)
+            ]
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(bench.text("raw/a.md"), "one, edited\n");
+    // The same name and bytes again are another document.
+    bench.commit(vec![bench.document(0, "/x/b.md", "two\n")]);
+    let outcome = bench.owner().remove(&stale[1..2], false);
+    assert!(matches!(
+        &outcome.verdicts[..],
+        [Err(super::MutationError::DocumentGone(_))]
+    ));
+    assert!(bench.path("raw/b.md").exists());
+}
+
+/// Goal: a document that cannot be removed does not keep the others. Method: something that is no
+/// file lies in the place of one of its files.
+#[test]
+fn one_document_in_the_way_does_not_stop_a_group() {
+    let bench = Bench::new();
+    bench.commit(vec![
+        bench.document(0, "/x/a.md", "one\n"),
+        bench.document(1, "/x/b.md", "two\n"),
+        bench.document(2, "/x/c.md", "three\n"),
+    ]);
+    let source = bench.path("wiki/sources/b.md");
+    fs::remove_file(&source).unwrap();
+    fs::create_dir(&source).unwrap();
+    let outcome = bench.owner().remove(&chosen(&bench), false);
+    assert!(
+        matches!(&outcome.verdicts[..], [Ok(_), Err(_), Ok(_)]),
+        "{outcome:?}"
+    );
+    assert_eq!(chosen(&bench).len(), 1);
+    assert!(bench.path("raw/b.md").exists());
+    assert!(bench.text("wiki/index.md").contains("[[summaries/b]]"));
+}
+
+/// Goal: a registry from a stranger cannot name what goes. Method: it claims shared pages and another
+/// document's files for a document, which is then removed.
+#[test]
+fn files_of_others_do_not_go_with_a_document() {
+    let bench = Bench::new();
+    bench.commit(vec![
+        bench.document(0, "/x/a.md", "one\n"),
+        bench.document(1, "/x/b.md", "two\n"),
+    ]);
+    let registry = rusqlite::Connection::open(bench.path(".openkb/kbhost/registry.db")).unwrap();
+    registry
+        .execute("UPDATE pages SET ordinal = 1", [])
+        .unwrap();
+    registry
+        .execute(
+            "UPDATE documents SET raw_path = 'raw/b.md', source_path = 'wiki/AGENTS.md' WHERE ordinal = 1",
+            [],
+        )
+        .unwrap();
+    let outcome = bench.owner().remove(&chosen(&bench)[..1], false);
+    assert_eq!(names(&outcome), ["a"], "{outcome:?}");
+    for path in [
+        "raw/b.md",
+        "wiki/sources/b.md",
+        "wiki/summaries/b.md",
+        "wiki/index.md",
+        "wiki/AGENTS.md",
+    ] {
+        assert!(bench.path(path).exists(), "{path}");
+    }
+    assert!(!bench.path("raw/a.md").exists());
 }

@@ -38,6 +38,8 @@ pub(super) fn undo(storage: &Storage, journal: &Journal) -> Result<Vec<SafeLine>
         .map(|entry| entry.path.clone())
         .filter(|path| storage.exists(path).unwrap_or(true))
         .collect();
+    // What was restored is durable before the journal goes, else a power cut would leave neither the
+    // old state nor the means to get there.
     storage.sync("undo.sync", &restored, &dirs)?;
     // Durably inactive before the pre-images go: a journal that came back without them could not be
     // undone again.
@@ -57,6 +59,28 @@ pub(super) fn undo(storage: &Storage, journal: &Journal) -> Result<Vec<SafeLine>
 pub(super) fn retire(storage: &Storage, id: &str) -> Result<(), PathError> {
     storage.unlink("journal.unlink", &Journal::file(id))?;
     storage.remove_tree("journal.remove", &Journal::dir(id))
+}
+
+/// Removes the image folders of documents whose last image went with a committed mutation, given
+/// the paths that it deleted. A folder that somebody put something into stays.
+///
+/// # Errors
+/// If a folder cannot be removed; the others are.
+pub(super) fn remove_empty_image_dirs<'a>(
+    storage: &Storage,
+    gone: impl Iterator<Item = &'a KbPath>,
+) -> Result<(), PathError> {
+    let mut dirs: Vec<KbPath> = gone
+        .filter_map(KbPath::parent)
+        .filter(layout::is_images_dir)
+        .collect();
+    dirs.sort();
+    dirs.dedup();
+    let mut removed = Ok(());
+    for dir in &dirs {
+        removed = removed.and(storage.remove_dir("cleanup.images-dir", dir).map(drop));
+    }
+    removed
 }
 
 fn restore(
@@ -94,20 +118,52 @@ fn restore(
             entry.path
         )));
     }
-    match &entry.before {
-        None => {
-            storage.unlink("undo.unlink", &entry.path)?;
-        }
-        Some(before) => {
-            let image = Journal::image(id, &before.image).map_err(crate::kb::KbError::from)?;
-            link_or_copy(storage, "undo.link", &image, &temporary, before.mode)?;
-            storage.rename("undo.rename", &temporary, &entry.path)?;
-        }
+    let Some(before) = &entry.before else {
+        storage.unlink("undo.unlink", &entry.path)?;
+        return Ok(warning);
+    };
+    let image = Journal::image(id, &before.image).map_err(crate::kb::KbError::from)?;
+    let kept = storage.digest(&image)?;
+    if kept.is_some() && kept == now {
+        return Ok(warning);
     }
+    // An editor that wrote in place through the hard link, or a damaged disk: of the two versions
+    // nobody knows which one is wanted, so neither is lost.
+    if kept.is_some() && kept != Some((before.size, before.sha256)) && now.is_some() {
+        let aside = set_aside(storage, id, &entry.path, &entry.path)?;
+        warning = Some(SafeLine::new(&format!(
+            "the kept version of `{}` is not the one that was recorded; it is back all the same, \
+             and what it replaces is kept as `{aside}`",
+            entry.path
+        )));
+    }
+    make_parents(storage, &entry.path)?;
+    link_or_copy(storage, "undo.link", &image, &temporary, before.mode)?;
+    storage.rename("undo.rename", &temporary, &entry.path)?;
     Ok(warning)
 }
 
-/// Keeps the version at `path` in `conflicts/`, under the name of `official`; tells where.
+/// Makes the directories that hold `path`, where somebody removed them meanwhile.
+///
+/// # Errors
+/// If one cannot be made, or something else is there.
+pub(super) fn make_parents(storage: &Storage, path: &KbPath) -> Result<(), PathError> {
+    let mut missing = Vec::new();
+    let mut above = path.parent();
+    while let Some(dir) = above {
+        if storage.exists(&dir)? {
+            break;
+        }
+        above = dir.parent();
+        missing.push(dir);
+    }
+    for dir in missing.iter().rev() {
+        storage.make_dir("undo.mkdir", dir)?;
+    }
+    Ok(())
+}
+
+/// Keeps the version at `path` in `conflicts/<id>/`, under the name of `official`; tells where.
 ///
 /// # Errors
 /// If it cannot be kept.
@@ -118,9 +174,7 @@ pub(super) fn set_aside(
     official: &KbPath,
 ) -> Result<KbPath, MutationError> {
     let invalid = crate::kb::KbError::from;
-    storage.make_dir("conflict.mkdir", &layout::conflicts_dir())?;
     let dir = layout::conflicts_dir().join(id).map_err(invalid)?;
-    storage.make_dir("conflict.mkdir", &dir)?;
     // A long path would not fit a name: its digest keeps the end unique.
     let flat = official.as_str().replace('/', "__");
     let flat = if flat.len() <= 200 {
@@ -138,8 +192,18 @@ pub(super) fn set_aside(
     let digits = &hash.to_hex()[..8];
     // Named by its content: a copy that was cut off, or an older edit, is not taken for this one.
     let kept = dir.join(&format!("{digits}-{flat}")).map_err(invalid)?;
+    for made in [&layout::conflicts_dir(), &dir] {
+        storage.make_dir("conflict.mkdir", made)?;
+    }
     if !storage.exists(&kept)? {
-        let draft = dir.join(&format!(".{digits}.tmp")).map_err(invalid)?;
+        // In the journal's directory, so that one that is cut off goes with the journal. A journal of
+        // OpenKB has none.
+        let draft = if storage.is_dir(&Journal::dir(id))? {
+            Journal::dir(id).join(&format!("{digits}.draft"))
+        } else {
+            dir.join(&format!(".{digits}.tmp"))
+        }
+        .map_err(invalid)?;
         storage.unlink("conflict.clear", &draft)?;
         let mode = storage
             .version(path)?

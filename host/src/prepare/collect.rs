@@ -18,7 +18,7 @@ use super::beneath::{self, Found, NotFound};
 use super::format::{AnyJson, image_extension};
 use super::placeholder::is_path_byte;
 use super::validate::{self, Warnings};
-use super::{ReadyFile, ReadyImage, StagingDir, StagingError, staging};
+use super::{ReadyFile, ReadyImage, StagingDir, StagingError, fault, staging};
 use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{OutputFile, OutputRole};
 
@@ -83,7 +83,9 @@ pub(super) fn collect(
     let collector = Collector {
         out: beneath::open_dir(&out).map_err(|error| StagingError::new("open", &out, error))?,
         ready: staging.ready(),
-        sync_each: declared.len() <= FILE_SYNCS_MAX || !cfg!(target_os = "linux"),
+        sync_each: declared.len() <= FILE_SYNCS_MAX
+            || !cfg!(target_os = "linux")
+            || fault::is_left_out("DIR_SYNC"),
     };
     let mut main = None;
     let mut images = Vec::new();
@@ -309,7 +311,7 @@ impl Collector {
             return Err(refuse(&declared.path, "it changed while it was collected"));
         }
         if self.sync_each {
-            copy.sync_data().map_err(failed)?;
+            staging::sync_data(&copy).map_err(failed)?;
         }
         let file = File::open(&target).map_err(failed)?;
         let ready = ReadyFile {

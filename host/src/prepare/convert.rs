@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::collect::{self, CollectError, Collected};
 use super::input::{self, Staged};
 use super::validate::{self, Warnings};
-use super::{Analysis, PrepareError, PreparedDocument, StagingError, StagingRoot, assets};
+use super::{Analysis, PrepareError, PreparedDocument, StagingError, StagingRoot, assets, staging};
 use crate::enumerate::Source;
 use crate::kb::SafeLine;
 use crate::plugin::{
@@ -230,7 +230,7 @@ fn merge(report: &mut JobReport, used: JobReport) {
 fn sync_original(staged: &Staged) -> Result<(), StagingError> {
     let path = staged.staging.input().join(&staged.original.name);
     File::open(&path)
-        .and_then(|file| file.sync_data())
+        .and_then(|file| staging::sync_data(&file))
         .map_err(|error| StagingError::new("sync", path, error))
 }
 

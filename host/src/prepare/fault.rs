@@ -1,5 +1,5 @@
 //! Switches of the test rigs: random completion order, time to change an input while it is read, a
-//! panic in a worker. Without the feature `fault-points` nothing of them is compiled.
+//! panic in a worker, syncs left out. Without the feature `fault-points` nothing of them is compiled.
 
 #[cfg(feature = "fault-points")]
 mod switches {
@@ -40,6 +40,12 @@ mod switches {
         }
     }
 
+    /// Whether a rig runs without a part of the protection, to see that it notices: `FILE_SYNC` or
+    /// `DIR_SYNC`.
+    pub(in super::super) fn is_left_out(part: &str) -> bool {
+        std::env::var_os(format!("KBHOST_TEST_NO_{part}")).is_some()
+    }
+
     /// The output function of SplitMix64 (Steele, Lea, Flood 2014).
     fn mix(state: u64) -> u64 {
         let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -58,6 +64,10 @@ mod switches {
     pub(in super::super) fn copied() {}
 
     pub(in super::super) fn panic_for(_: &str) {}
+
+    pub(in super::super) fn is_left_out(_: &str) -> bool {
+        false
+    }
 }
 
-pub(super) use switches::{copied, delay, panic_for};
+pub(super) use switches::{copied, delay, is_left_out, panic_for};

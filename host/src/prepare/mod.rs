@@ -31,5 +31,5 @@ pub use error::PrepareError;
 pub use export::export;
 pub use placeholder::resolve_placeholders;
 pub use pool::{Message, Options, Preparations, start};
-pub use staging::{StagingDir, StagingError, StagingRoot, sweep_dead};
+pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};
 pub use window::Window;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::fault;
 use crate::kb::PathError;
 
 /// Ends the name of the file that tells a live run from a dead one.
@@ -80,9 +81,20 @@ pub(super) fn remove_file(path: &Path) -> Result<(), StagingError> {
     fs::remove_file(path).map_err(|error| StagingError::new("remove", path, error))
 }
 
+/// Makes the bytes of a file durable.
+pub(super) fn sync_data(file: &File) -> io::Result<()> {
+    match fault::is_left_out("FILE_SYNC") {
+        true => Ok(()),
+        false => file.sync_data(),
+    }
+}
+
 /// Makes everything on the file system of a directory durable.
 #[cfg(target_os = "linux")]
 pub(super) fn sync_filesystem(path: &Path) -> Result<(), StagingError> {
+    if fault::is_left_out("FILE_SYNC") {
+        return Ok(());
+    }
     File::open(path)
         .and_then(|dir| Ok(rustix::fs::syncfs(dir)?))
         .map_err(|error| StagingError::new("sync", path, error))
@@ -335,42 +347,16 @@ fn unlock_tree(path: &Path) -> io::Result<()> {
 /// If `dir` cannot be read or something in it cannot be removed.
 pub fn sweep_dead(dir: &Path) -> Result<u64, StagingError> {
     let failed = |error: io::Error| StagingError::new("sweep", dir, error);
-    let mut directories = Vec::new();
-    let mut runs = std::collections::BTreeSet::new();
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(failed(error)),
-    };
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        let is_dir = entry.file_type().map_err(failed)?.is_dir();
-        if let Some(run) = name.strip_suffix(OWNER_SUFFIX)
-            && is_run(run)
-            && !is_dir
-        {
-            runs.insert(run.to_owned());
-        } else if let Some((run, counter)) = name.rsplit_once('-')
-            && is_run(run)
-            && counter.parse::<u64>().is_ok()
-            && is_dir
-        {
-            runs.insert(run.to_owned());
-            directories.push((run.to_owned(), entry.path()));
-        }
-    }
     let mut removed = 0;
     // One directory that will not go must not keep those of other runs.
     let mut stuck = Ok(());
-    for run in runs {
+    for (run, directories) in runs_in(dir).map_err(failed)? {
         let owner = dir.join(format!("{run}{OWNER_SUFFIX}"));
         // The lock is held until the run's directories are gone: two sweeps do not meet there.
         let Some(_dead) = lock_dead(&owner).map_err(failed)? else {
             continue;
         };
-        for (_, path) in directories.iter().filter(|(of, _)| *of == run) {
+        for path in &directories {
             match remove_tree(path) {
                 Ok(()) => removed += 1,
                 Err(error) => stuck = stuck.and(Err(error)),
@@ -384,6 +370,50 @@ pub fn sweep_dead(dir: &Path) -> Result<u64, StagingError> {
         }
     }
     stuck.map(|()| removed)
+}
+
+/// Names of the runs that died and left something in `dir`; nothing is removed.
+///
+/// # Errors
+/// If `dir` cannot be read.
+pub fn dead_runs(dir: &Path) -> Result<Vec<String>, StagingError> {
+    let failed = |error: io::Error| StagingError::new("look into", dir, error);
+    let mut dead = Vec::new();
+    for (run, _) in runs_in(dir).map_err(failed)? {
+        let owner = dir.join(format!("{run}{OWNER_SUFFIX}"));
+        if lock_dead(&owner).map_err(failed)?.is_some() {
+            dead.push(run);
+        }
+    }
+    Ok(dead)
+}
+
+/// The runs that left something in `dir`, with their staging directories.
+fn runs_in(dir: &Path) -> io::Result<std::collections::BTreeMap<String, Vec<PathBuf>>> {
+    let mut runs = std::collections::BTreeMap::<String, Vec<PathBuf>>::new();
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(runs),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        let is_dir = entry.file_type()?.is_dir();
+        if let Some(run) = name.strip_suffix(OWNER_SUFFIX)
+            && is_run(run)
+            && !is_dir
+        {
+            runs.entry(run.to_owned()).or_default();
+        } else if let Some((run, counter)) = name.rsplit_once('-')
+            && is_run(run)
+            && counter.parse::<u64>().is_ok()
+            && is_dir
+        {
+            runs.entry(run.to_owned()).or_default().push(entry.path());
+        }
+    }
+    Ok(runs)
 }
 
 /// Whether `run` has the form of a run token: `<pid>-<16 hexadecimal digits>`.

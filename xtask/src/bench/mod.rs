@@ -5,6 +5,7 @@ mod corpus;
 mod report;
 mod rig;
 mod run;
+mod scale;
 mod spans;
 mod strace;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::bench::corpus;
 use crate::bench::report::{Goal, Report, median};
 use crate::bench::rig::Rig;
+use crate::bench::scale;
 use crate::bench::spans::Busy;
 use crate::bench::strace;
 use crate::failure::{Failure, Result};
@@ -92,6 +93,10 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
         }
     }
     measure_syncs(&rig, &mut report)?;
+    match process::on_path("strace") {
+        Some(_) => scale::measure(&rig, quick, &mut report)?,
+        None => report.skip("cost of an add by the size of the KB", "no strace here"),
+    }
 
     let pdfs = pdfs(repo, effort.pdf_step)?;
     let batch = Batch {

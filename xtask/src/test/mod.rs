@@ -9,4 +9,4 @@ mod rigs;
 mod skips;
 mod steps;
 
-pub(crate) use steps::run;
+pub(crate) use steps::{install_rig_tools, run, run_tests_of_rigs};

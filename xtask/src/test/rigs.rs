@@ -8,10 +8,12 @@ use crate::process;
 use crate::test::ledger::Ending;
 
 /// A program a rig runs, and the Debian package that brings it.
-const TOOLS: [(&str, &str); 3] = [
+const TOOLS: [(&str, &str); 5] = [
     ("strace", "strace"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("setpriv", "util-linux"),
+    ("losetup", "mount"),
 ];
 
 /// Installs what is missing where that is allowed. What stays missing is no failure here: the test

@@ -62,6 +62,23 @@ pub(crate) fn run(repo: &Repo) -> Result<()> {
     verdict(&ledger, &skipped, strict)
 }
 
+/// Installs the tools of the rigs, where that is possible.
+///
+/// # Errors
+/// If installing fails.
+pub(crate) fn install_rig_tools() -> Result<()> {
+    rigs::install(true).map(drop)
+}
+
+/// `cargo test` of the black-box tests with the rigs' switches; the caller adds what to run.
+pub(crate) fn run_tests_of_rigs(root: &Path) -> Command {
+    let mut test = process::cargo();
+    test.args(["test", "--package", "kbhost", "--features", "fault-points"])
+        .args(["--test", "blackbox"])
+        .current_dir(root);
+    test
+}
+
 fn verdict(ledger: &Ledger, skipped: &[String], strict: bool) -> Result<()> {
     println!("\n{}", ledger.table());
     for reason in skipped {

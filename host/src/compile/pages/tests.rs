@@ -6,11 +6,17 @@ use super::*;
 use crate::compile::analyse;
 use crate::kb::view::Registered;
 
+mod index;
+
 /// A KB without disk: pages, and documents in order of first registration.
 #[derive(Clone, Default)]
 struct MapView {
     pages: BTreeMap<KbPath, String>,
     documents: Vec<Registered>,
+    ordinals: BTreeMap<DocName, i64>,
+    last_ordinal: i64,
+    /// All that was ever said of the index.
+    facts: IndexFacts,
 }
 
 impl KbView for MapView {
@@ -23,6 +29,7 @@ impl KbView for MapView {
         kind: TermKind,
         slug: &str,
         except: &DocName,
+        newest: usize,
     ) -> Result<Vec<Mention>, KbError> {
         let with_term = |one: &&Registered| {
             one.terms
@@ -33,10 +40,12 @@ impl KbView for MapView {
             .documents
             .iter()
             .filter(|one| one.mention.name != *except);
-        Ok(others
+        let mut found: Vec<_> = others
             .filter(with_term)
             .map(|one| one.mention.clone())
-            .collect())
+            .collect();
+        found.drain(..found.len().saturating_sub(newest));
+        Ok(found)
     }
 
     fn document(&self, name: &DocName) -> Result<Option<Registered>, KbError> {
@@ -45,6 +54,26 @@ impl KbView for MapView {
             .iter()
             .find(|one| one.mention.name == *name)
             .cloned())
+    }
+
+    fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError> {
+        Ok(self.facts.is_sharded(section))
+    }
+
+    fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError> {
+        Ok(self.ordinals.get(name).copied())
+    }
+
+    fn last_document_ordinal(&self) -> Result<i64, KbError> {
+        Ok(self.last_ordinal)
+    }
+
+    fn term_ordinal(&self, kind: TermKind, slug: &str) -> Result<Option<i64>, KbError> {
+        Ok(self.facts.term_ordinal(kind, slug).flatten())
+    }
+
+    fn last_term_ordinal(&self, kind: TermKind) -> Result<i64, KbError> {
+        Ok(self.facts.last_term_ordinal(kind).unwrap_or(0))
     }
 }
 
@@ -65,6 +94,7 @@ impl MapView {
                 change.path
             );
         }
+        self.facts.extend(changes.index.clone());
     }
 
     /// Adds or updates a document whose Markdown is `text`.
@@ -105,7 +135,11 @@ impl MapView {
             .find(|one| one.mention.name == name)
         {
             Some(one) => *one = registered,
-            None => self.documents.push(registered),
+            None => {
+                self.last_ordinal += 1;
+                self.ordinals.insert(name, self.last_ordinal);
+                self.documents.push(registered);
+            }
         }
         changes
     }
@@ -124,6 +158,7 @@ impl MapView {
         self.apply(&changes);
         self.pages.remove(&layout::source_page(&name));
         self.documents.retain(|one| one.mention.name != name);
+        self.ordinals.remove(&name);
         changes
     }
 
@@ -150,7 +185,7 @@ impl MapView {
             if folder.as_str() == "wiki/sources" {
                 continue;
             }
-            if folder.as_str() != "wiki" {
+            if !["wiki", "wiki/index"].contains(&folder.as_str()) {
                 let matter = text
                     .strip_prefix("---\n")
                     .unwrap()

@@ -1,0 +1,367 @@
+//! Registry and files, both ways, with digests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+
+use super::registry::{Registered, chain};
+use super::{Report, Severity};
+use crate::kb::registry::DocumentRow;
+use crate::kb::walk::{Found, Kind, walk};
+use crate::kb::{ContentHash, KbError, KbPath, KbRoot, identity, layout, shell_word};
+
+const REBUILD: &str = "kbhost registry rebuild";
+
+/// Bytes that are hashed at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// The regular files of `raw/` and `wiki/`.
+pub(super) struct Tree {
+    pub(super) files: BTreeSet<KbPath>,
+}
+
+/// Compares what is registered with what is there.
+///
+/// # Errors
+/// If a directory cannot be read.
+pub(super) fn examine(
+    root: &KbRoot,
+    registry: Option<&Registered>,
+    report: &mut Report,
+) -> Result<Tree, KbError> {
+    let mut tree = Tree {
+        files: BTreeSet::new(),
+    };
+    for top in [layout::raw_dir(), layout::wiki_dir()] {
+        walk(root, &top, &mut |found| {
+            look(root, found, &mut tree, report)
+        })?;
+    }
+    if let Some(registry) = registry {
+        let documents: BTreeMap<i64, &DocumentRow> = registry
+            .documents
+            .iter()
+            .map(|row| (row.ordinal, row))
+            .collect();
+        let is_older = newer_documents(registry, &tree, report);
+        registered(root, registry, &documents, &tree, report);
+        unregistered(registry, &tree, &is_older, report);
+    }
+    report.files = tree.files.len() as u64;
+    Ok(tree)
+}
+
+/// One thing in the tree.
+fn look(root: &KbRoot, found: Found, tree: &mut Tree, report: &mut Report) {
+    let show = |path: &KbPath| format!("ls -ld {}", shell_word(root.join(path)));
+    match found {
+        Found::At(path, Kind::File { linked }) => {
+            if is_temporary(&path) {
+                report.add(
+                    Severity::Warning,
+                    "leftover",
+                    path.as_str(),
+                    "a command that died left it; nothing refers to it",
+                    format!("rm {}", shell_word(root.join(&path))),
+                );
+                return;
+            }
+            if linked {
+                report.add(
+                    Severity::Warning,
+                    "hard-link",
+                    path.as_str(),
+                    "the file has further names; writing to one of them changes it here",
+                    format!(
+                        "find {} -samefile {}",
+                        shell_word(root.path()),
+                        shell_word(root.join(&path))
+                    ),
+                );
+            }
+            tree.files.insert(path);
+        }
+        Found::At(path, Kind::Symlink) => report.add(
+            Severity::Error,
+            "symlink",
+            path.as_str(),
+            "it is a symbolic link; links are not followed, whatever they lead to is not read",
+            show(&path),
+        ),
+        Found::At(path, Kind::Special) => report.add(
+            Severity::Error,
+            "special",
+            path.as_str(),
+            "it is neither a file nor a directory",
+            show(&path),
+        ),
+        Found::At(_, Kind::Dir) => {}
+        Found::BadName(dir, name) => report.add(
+            Severity::Warning,
+            "name",
+            format!("{dir}/{name}"),
+            "the name holds characters that no name of a page may hold",
+            format!("ls -b {}", shell_word(root.join(&dir))),
+        ),
+        Found::TooDeep(path) => report.add(
+            Severity::Warning,
+            "too-deep",
+            path.as_str(),
+            "folders lie so deep here that they are not looked into",
+            show(&path),
+        ),
+    }
+}
+
+/// A name that a write under way has for a moment.
+fn is_temporary(path: &KbPath) -> bool {
+    let name = path.file_name();
+    name.starts_with(".kbhost-") && name.ends_with(".tmp")
+}
+
+/// Documents that are whole on disk and not registered: the registry is older than its files, as
+/// after a copy without its write-ahead log. Returns their names.
+fn newer_documents(registry: &Registered, tree: &Tree, report: &mut Report) -> BTreeSet<String> {
+    let known: BTreeSet<&str> = registry
+        .documents
+        .iter()
+        .map(|row| row.doc_name.as_str())
+        .collect();
+    let originals: BTreeSet<&str> = tree
+        .files
+        .iter()
+        .filter(|path| path.starts_with(&layout::raw_dir()))
+        .map(|path| identity::stem(path.file_name()))
+        .collect();
+    let mut newer = BTreeSet::new();
+    for path in &tree.files {
+        let Some(stem) = path
+            .as_str()
+            .strip_prefix("wiki/summaries/")
+            .and_then(|name| name.strip_suffix(".md"))
+        else {
+            continue;
+        };
+        let has_source = ["md", "json"].iter().any(|extension| {
+            KbPath::new(&format!("wiki/sources/{stem}.{extension}"))
+                .is_ok_and(|source| tree.files.contains(&source))
+        });
+        if !known.contains(stem) && originals.contains(stem) && has_source {
+            newer.insert(stem.to_owned());
+        }
+    }
+    for name in &newer {
+        report.add(
+            Severity::Error,
+            "registry-older",
+            name,
+            "the document is there with all its files, but not registered: the registry is older than its files",
+            REBUILD,
+        );
+    }
+    newer
+}
+
+/// Every registered file is there, as it was written.
+fn registered(
+    root: &KbRoot,
+    registry: &Registered,
+    documents: &BTreeMap<i64, &DocumentRow>,
+    tree: &Tree,
+    report: &mut Report,
+) {
+    let mut looked_at = BTreeSet::new();
+    for page in &registry.pages {
+        looked_at.insert(&page.path);
+        let owner = page.ordinal.and_then(|ordinal| documents.get(&ordinal));
+        if !tree.files.contains(&page.path) {
+            missing(root, &page.path, owner.copied(), report);
+            continue;
+        }
+        match digest(root, &page.path) {
+            Ok(now) if now == page.sha256 => {}
+            Ok(_) => edited(root, &page.path, report),
+            Err(error) => report.add(
+                Severity::Error,
+                "unreadable",
+                page.path.as_str(),
+                chain(&error),
+                format!("ls -ld {}", shell_word(root.join(&page.path))),
+            ),
+        }
+    }
+    // Documents that OpenKB registered have paths, and no digests but the original's.
+    for row in &registry.documents {
+        for path in [&row.raw_path, &row.source_path].into_iter().flatten() {
+            if !looked_at.contains(path) && !tree.files.contains(path) {
+                missing(root, path, Some(row), report);
+            }
+        }
+    }
+}
+
+fn missing(root: &KbRoot, path: &KbPath, owner: Option<&DocumentRow>, report: &mut Report) {
+    let Some(row) = owner else {
+        return report.add(
+            Severity::Note,
+            "page-missing",
+            path.as_str(),
+            "the page was removed by hand; the next change that concerns it goes without it",
+            "kbhost list",
+        );
+    };
+    let is_original = path.starts_with(&layout::raw_dir());
+    let source = row.source_key.as_str();
+    // The original input makes all of it anew, if it still is where it was.
+    let input = match (std::path::Path::new(source).is_absolute(), is_original) {
+        (true, _) => shell_word(source),
+        (false, false) => match &row.raw_path {
+            Some(raw) => format!("A-COPY-OF-{}", shell_word(root.join(raw))),
+            None => "PATH".to_owned(),
+        },
+        (false, true) => "PATH".to_owned(),
+    };
+    let (code, message) = if is_original {
+        (
+            "original-missing",
+            "the original of a registered document is missing",
+        )
+    } else {
+        ("file-missing", "a file of a registered document is missing")
+    };
+    report.add(
+        Severity::Error,
+        code,
+        path.as_str(),
+        message,
+        format!(
+            "kbhost remove --yes {} && kbhost add {input}",
+            shell_word(row.doc_name.as_str())
+        ),
+    );
+}
+
+/// People edit pages; nobody edits originals.
+fn edited(root: &KbRoot, path: &KbPath, report: &mut Report) {
+    if path.starts_with(&layout::raw_dir()) {
+        report.add(
+            Severity::Error,
+            "original-changed",
+            path.as_str(),
+            "the original is not the one that was added",
+            format!(
+                "kbhost show {}",
+                shell_word(identity::stem(path.file_name()))
+            ),
+        );
+    } else {
+        report.add(
+            Severity::Note,
+            "edited",
+            path.as_str(),
+            "it was edited by hand since it was written; an edit is kept, or set aside and named",
+            format!("ls -l {}", shell_word(root.join(path))),
+        );
+    }
+}
+
+/// Files in the places of ours that nobody registered.
+fn unregistered(registry: &Registered, tree: &Tree, newer: &BTreeSet<String>, report: &mut Report) {
+    let pages = registry.pages.iter().map(|page| &page.path);
+    let paths = registry
+        .documents
+        .iter()
+        .flat_map(|row| [&row.raw_path, &row.source_path]);
+    let known: BTreeSet<&KbPath> = pages.chain(paths.flatten()).collect();
+    let names: BTreeSet<&str> = registry
+        .documents
+        .iter()
+        .map(|row| row.doc_name.as_str())
+        .collect();
+    for path in &tree.files {
+        let Some(name) = document_of(path) else {
+            continue;
+        };
+        // What OpenKB made for its documents is theirs, registered or not.
+        let is_of_openkb = !registry.is_ours && names.contains(name);
+        if known.contains(path) || newer.contains(name) || is_of_openkb {
+            continue;
+        }
+        let severity = if registry.is_ours && !names.contains(name) {
+            Severity::Warning
+        } else {
+            Severity::Note
+        };
+        report.add(
+            severity,
+            "unregistered",
+            path.as_str(),
+            "it belongs to no registered document; no command reads or removes it",
+            REBUILD,
+        );
+    }
+}
+
+/// The document that a file belongs to by its place and name; `None` for places that are not ours
+/// alone.
+fn document_of(path: &KbPath) -> Option<&str> {
+    let text = path.as_str();
+    if let Some(rest) = text.strip_prefix("wiki/sources/images/") {
+        return rest.split_once('/').map(|(name, _)| name);
+    }
+    let rest = ["raw/", "wiki/sources/", "wiki/summaries/"]
+        .iter()
+        .find_map(|dir| text.strip_prefix(dir))?;
+    (!rest.contains('/')).then(|| identity::stem(rest))
+}
+
+fn digest(root: &KbRoot, path: &KbPath) -> Result<ContentHash, KbError> {
+    use std::io::Read as _;
+    let failed = |error: std::io::Error| {
+        KbError::from(crate::kb::PathError::new("read", root.join(path), error))
+    };
+    let mut file = root
+        .open_file(path)?
+        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(ContentHash::from_bytes(hasher.finalize().into())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_of_documents() {
+        let check = |path: &str, expected: Option<&str>| {
+            assert_eq!(document_of(&KbPath::new(path).unwrap()), expected, "{path}");
+        };
+        check("raw/a.b.pdf", Some("a.b"));
+        check("wiki/sources/a.md", Some("a"));
+        check("wiki/sources/images/a/img_001.png", Some("a"));
+        check("wiki/summaries/a.md", Some("a"));
+        check("wiki/concepts/a.md", None);
+        check("wiki/index.md", None);
+        check("raw/folder/a.md", None);
+    }
+
+    #[test]
+    fn temporary_names() {
+        let check = |path: &str, expected| {
+            assert_eq!(
+                is_temporary(&KbPath::new(path).unwrap()),
+                expected,
+                "{path}"
+            );
+        };
+        check("wiki/.kbhost-000000000001-aa-3.tmp", true);
+        check("wiki/kbhost.tmp", false);
+        check("wiki/.kbhost-note.md", false);
+    }
+}

@@ -1,0 +1,72 @@
+//! Journals that are not settled.
+
+use super::{Report, Severity};
+use crate::kb::{KbError, KbRoot};
+use crate::mutation::{JournalReport, JournalState, Place, journals};
+
+pub(super) fn examine(root: &KbRoot, report: &mut Report) -> Result<(), KbError> {
+    for journal in journals(root)? {
+        tell(&journal, report);
+    }
+    Ok(())
+}
+
+fn tell(journal: &JournalReport, report: &mut Report) {
+    use Severity::{Error, Note, Warning};
+    let id = journal.id.as_str();
+    let what = match journal.operation.as_str() {
+        "" => "a change".to_owned(),
+        operation => format!("`{operation}`"),
+    };
+    let recover = "kbhost recover".to_owned();
+    let accept = format!("kbhost recover --accept {id}");
+    let (severity, code, message, command) = match (&journal.state, journal.place) {
+        (_, Place::Quarantine) => (
+            Error,
+            "journal-quarantined",
+            format!("{what} could not be undone; nothing can be changed until somebody decides"),
+            accept,
+        ),
+        (JournalState::Undecidable { reason }, _) => (
+            Error,
+            "journal-undecidable",
+            format!("nobody can tell whether {what} was finished: {reason}"),
+            recover,
+        ),
+        (JournalState::Malformed { reason }, _) => (
+            Error,
+            "journal-malformed",
+            format!("it is no journal: {reason}"),
+            recover,
+        ),
+        (JournalState::ForeignOutside { path }, _) => (
+            Error,
+            "journal-outside",
+            format!("OpenKB's journal speaks of `{path}`, outside this knowledge base"),
+            accept,
+        ),
+        (JournalState::Foreign, _) => (
+            Warning,
+            "journal-openkb",
+            format!("OpenKB left {what} unfinished"),
+            recover,
+        ),
+        (JournalState::Active, _) => (
+            Warning,
+            "journal-active",
+            format!(
+                "{what} of {} was not finished; it will be undone ({} files)",
+                journal.started,
+                journal.paths.len()
+            ),
+            recover,
+        ),
+        (JournalState::Unfinished | JournalState::Committed, _) => (
+            Note,
+            "journal-left",
+            format!("{what} left its journal; the next change cleans up"),
+            recover,
+        ),
+    };
+    report.add(severity, code, id, message, command);
+}

@@ -1,0 +1,575 @@
+//! `kbhost recover`: what it settles, what it leaves to a person, and what it says about it.
+
+mod openkb;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Env, Said, everything, json, logical_registry, staging_entries, tree};
+
+const PAGE: &str = "---\ntags: [storage]\n---\n# A page\n\nThe NASA report says so.\n";
+
+/// Everything of a KB but who last held the lock.
+fn all_of(kb: &Path) -> BTreeMap<String, String> {
+    let mut found = everything(kb);
+    found.remove("/.openkb/kbhost/holder.json");
+    found
+}
+
+/// A KB with one document, in which adding a second one died with everything in place but the
+/// commit.
+struct Dead {
+    env: Env,
+    /// The official tree before.
+    before: BTreeMap<String, String>,
+    journal: PathBuf,
+    id: String,
+}
+
+impl Dead {
+    fn new() -> Self {
+        Self::at("registry.after:abort")
+    }
+
+    fn at(fault: &str) -> Self {
+        let env = Env::in_memory();
+        env.doc("a.md", PAGE);
+        env.doc("b.md", format!("{PAGE}More of it.\n"));
+        env.doc("next.md", "# Next\n");
+        assert_eq!(env.run(["add", "docs/a.md"]).code, 0);
+        let before = tree(&env.kb());
+        let said = env.run_with(&[("KBHOST_FAULT", fault)], ["add", "docs/b.md"]);
+        assert_eq!(said.code, -1, "{said:?}");
+        let journals = env.kb().join(".openkb/kbhost/journal");
+        let found: Vec<_> = fs::read_dir(journals).unwrap().collect();
+        assert_eq!(found.len(), 1);
+        let journal = found[0].as_ref().unwrap().path();
+        let id = journal.file_name().unwrap().to_str().unwrap().to_owned();
+        Self {
+            env,
+            before,
+            journal,
+            id,
+        }
+    }
+
+    fn failing(&self, fault: &str, words: &[&str]) -> Said {
+        self.env.run_with(&[("KBHOST_FAULT", fault)], words)
+    }
+
+    fn add_next(&self) -> Said {
+        self.env.run(["add", "docs/next.md"])
+    }
+
+    /// What lies in a directory of our own state.
+    fn kept(&self, dir: &str) -> Vec<PathBuf> {
+        match fs::read_dir(self.env.kb().join(".openkb/kbhost").join(dir)) {
+            Ok(entries) => entries.map(|entry| entry.unwrap().path()).collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Takes the registry away; what stands in `place` comes back with [`Self::put_back`].
+    fn take_registry(&self) {
+        fs::create_dir_all(self.env.path("registry")).unwrap();
+        self.move_registry(
+            &self.env.kb().join(".openkb/kbhost"),
+            &self.env.path("registry"),
+        );
+    }
+
+    fn put_back(&self) {
+        self.move_registry(
+            &self.env.path("registry"),
+            &self.env.kb().join(".openkb/kbhost"),
+        );
+    }
+
+    fn move_registry(&self, from: &Path, to: &Path) {
+        for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
+            match fs::rename(from.join(name), to.join(name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn a_healthy_kb_in_one_line() {
+    let env = Env::in_memory();
+    for words in [&["recover"][..], &["recover", "--dry-run"]] {
+        assert_said!(
+            env.run(words),
+            code: 0,
+            stdout: "Nothing to recover: no change was left unfinished\n",
+            stderr: "",
+        );
+    }
+    let answer = json(&env.run(["recover", "--json"]));
+    assert_eq!(answer["journals"].as_array().unwrap().len(), 0);
+    let said = env.run(["recover", "--accept", "0123"]);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(
+        said.stderr.contains("nothing needs `kbhost recover`"),
+        "{said:?}"
+    );
+}
+
+/// O7: draining twice equals once; and `--dry-run` is no draining.
+#[test]
+fn a_dead_change_is_undone_once() {
+    let dead = Dead::new();
+    let env = &dead.env;
+    let crashed = everything(&env.kb());
+    let line = format!("undone  {} (add, begun 2025-06-15T15:06:40Z, ", dead.id);
+    let said = env.run(["recover", "--dry-run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stdout.starts_with(&format!("would be {line}")),
+        "{said:?}"
+    );
+    let answer = json(&env.run(["recover", "--dry-run", "--json"]));
+    assert_eq!(answer["dry_run"], true);
+    let journal = &answer["journals"][0];
+    assert_eq!(
+        (&journal["state"], &journal["action"]),
+        (&"active".into(), &"undone".into())
+    );
+    assert_eq!(journal["id"], dead.id.as_str());
+    assert!(
+        journal["paths"]
+            .as_array()
+            .unwrap()
+            .contains(&"raw/b.md".into())
+    );
+    for words in [["--accept", &dead.id], ["--undo", &dead.id[..14]]] {
+        let said = env.run(["recover", "--dry-run", words[0], words[1]]);
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+    assert_eq!(everything(&env.kb()), crashed, "a dry run changes nothing");
+
+    let said = env.run(["recover"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.starts_with(&line), "{said:?}");
+    assert_eq!(said.stderr, "1 settled, nothing is left\n");
+    assert_eq!(tree(&env.kb()), dead.before);
+    assert_eq!(staging_entries(&env.kb()), [""; 0]);
+    let once = all_of(&env.kb());
+    assert_eq!(env.run(["recover"]).code, 0);
+    assert_eq!(all_of(&env.kb()), once);
+    let said = env.run(["add", "docs/b.md", "docs/next.md"]);
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (0, "2 added\n"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn a_committed_change_is_cleaned_up_and_stays() {
+    let dead = Dead::at("cleanup.before:abort");
+    let said = dead.env.run(["recover"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stdout.starts_with("cleaned up  "), "{said:?}");
+    assert!(!dead.journal.exists());
+    assert!(dead.env.run(["list"]).stdout.contains("\nb "));
+}
+
+#[test]
+fn a_kb_that_moved_and_a_clock_that_was_set_back_do_not_matter() {
+    for words in [&["recover"][..], &["add", "docs/next.md"]] {
+        let dead = Dead::new();
+        let moved = dead.env.path("elsewhere/kb");
+        fs::create_dir(dead.env.path("elsewhere")).unwrap();
+        fs::rename(dead.env.kb(), &moved).unwrap();
+        let vars = [
+            ("KBHOST_KB", moved.to_str().unwrap()),
+            ("SOURCE_DATE_EPOCH", "1000000000"),
+        ];
+        let said = dead.env.run_with(&vars, words);
+        assert_eq!(said.code, 0, "{said:?}");
+        assert_eq!(staging_entries(&moved), [""; 0]);
+        assert!(!moved.join("raw/b.md").exists());
+        let next = moved.join("raw/next.md").exists();
+        assert_eq!(next, words[0] == "add");
+        if !next {
+            assert_eq!(tree(&moved), dead.before);
+        }
+    }
+}
+
+/// F1 of OpenKB: its next change commits on top of one that could not be rolled back, and loses
+/// the newer one when the older is rolled back later. Method: undoing fails; nothing is committed
+/// until it has succeeded, and then nothing is lost.
+#[test]
+fn f1_a_failed_undo_is_a_barrier() {
+    for mode in ["enospc", "error", "invalid"] {
+        let dead = Dead::new();
+        let crashed = tree(&dead.env.kb());
+        let registered = logical_registry(&dead.env.kb());
+        let fault = format!("undo.clear:{mode}");
+        let said = dead.failing(&fault, &["add", "docs/next.md"]);
+        assert_eq!((said.code, said.stdout.as_str()), (3, ""), "{said:?}");
+        assert!(
+            said.stderr.contains("undo the unfinished change"),
+            "{said:?}"
+        );
+        let hint = if mode == "enospc" { "make room" } else { "" };
+        assert!(said.stderr.contains(hint), "{said:?}");
+        assert_eq!(tree(&dead.env.kb()), crashed);
+        assert_eq!(logical_registry(&dead.env.kb()), registered);
+        let said = dead.failing(&fault, &["recover"]);
+        assert_eq!(said.code, 3, "{said:?}");
+        assert!(said.stdout.starts_with("not undone  "), "{said:?}");
+        let command = format!("kbhost recover --accept {}", dead.id);
+        let is_offered = said.stderr.contains(&command);
+        assert_eq!(is_offered, mode != "enospc", "{said:?}");
+        assert_eq!(dead.add_next().code, 0);
+        let said = dead.env.run(["list"]);
+        assert!(said.stdout.contains("\nnext "), "{said:?}");
+        assert!(!said.stdout.contains("\nb "), "{said:?}");
+    }
+}
+
+/// Goal: an undo that cannot succeed ends in quarantine, one that a full disk stopped does not.
+#[test]
+fn five_failures_that_count_are_one_too_many() {
+    let dead = Dead::new();
+    for _ in 0..10 {
+        let said = dead.failing("undo.*:enospc", &["add", "docs/next.md"]);
+        assert_eq!(said.code, 3, "{said:?}");
+    }
+    assert!(!dead.journal.join("attempts").exists());
+    for count in 1..5 {
+        // Whoever tries counts; a full disk in between does not.
+        let words: &[&str] = if count % 2 == 0 {
+            &["recover"]
+        } else {
+            &["add", "docs/next.md"]
+        };
+        assert_eq!(dead.failing("undo.*:invalid", words).code, 3);
+        assert_eq!(dead.failing("undo.*:error", words).code, 3);
+        let noted = fs::read_to_string(dead.journal.join("attempts")).unwrap();
+        assert_eq!(noted, format!("{count}\n"));
+    }
+    let said = dead.failing("undo.*:invalid", &["add", "docs/next.md"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(
+        said.stderr.contains("failed 5 times: Invalid argument"),
+        "{said:?}"
+    );
+    assert!(!dead.journal.exists());
+    let held = dead.kept("quarantine");
+    assert_eq!(held.len(), 1);
+    assert!(held[0].join("journal.json").exists());
+    // It stays a barrier until a person decides.
+    let crashed = tree(&dead.env.kb());
+    assert_eq!(dead.add_next().code, 3);
+    let said = dead.env.run(["recover"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(
+        said.stdout.contains("undoing it failed 5 times"),
+        "{said:?}"
+    );
+    assert_eq!(tree(&dead.env.kb()), crashed);
+    // Whichever way is taken, what is in quarantine is named by the beginning of its name.
+    let said = dead.env.run(["recover", "--undo", &dead.id]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(tree(&dead.env.kb()), dead.before);
+    assert_eq!(
+        dead.kept("quarantine").len() + dead.kept("journal").len(),
+        0
+    );
+    assert_eq!(dead.add_next().code, 0);
+}
+
+#[test]
+fn a_change_in_quarantine_can_be_accepted() {
+    let dead = Dead::new();
+    fs::write(dead.journal.join("attempts"), "4\n").unwrap();
+    assert_eq!(dead.failing("undo.*:invalid", &["recover"]).code, 3);
+    assert_eq!(dead.kept("quarantine").len(), 1);
+    let crashed = tree(&dead.env.kb());
+    for fault in [
+        "accept.rename:abort",
+        "accept.sync:abort",
+        "accept.sync:enospc",
+    ] {
+        let said = dead.failing(fault, &["recover", "--accept", &dead.id]);
+        assert_ne!(said.code, 0, "{fault}: {said:?}");
+        let kept = dead.kept("quarantine").len() + dead.kept("accepted").len();
+        assert_eq!(kept, 1, "{fault}");
+        if fault == "accept.rename:abort" {
+            assert_eq!(dead.add_next().code, 3, "{fault}");
+        }
+    }
+    assert_eq!(tree(&dead.env.kb()), crashed);
+    assert!(dead.kept("accepted")[0].join("pre").exists());
+    assert_eq!(dead.env.run(["recover"]).code, 0);
+    assert_eq!(dead.add_next().code, 0);
+}
+
+#[test]
+fn a_count_that_was_tampered_with_starts_anew() {
+    for text in [
+        "",
+        "many",
+        "-1",
+        "99999999999999999999",
+        "5 and more than a count",
+    ] {
+        let dead = Dead::new();
+        let file = dead.journal.join("attempts");
+        fs::write(&file, text).unwrap();
+        assert_eq!(dead.failing("undo.*:invalid", &["recover"]).code, 3);
+        assert_eq!(fs::read_to_string(file).unwrap(), "1\n", "{text}");
+    }
+}
+
+/// Goal: where the registry cannot tell, nothing is touched, and both ways are offered and work.
+#[test]
+fn an_undecidable_change_can_go_either_way() {
+    let damage = |dead: &Dead, how: &str| {
+        dead.take_registry();
+        let database = dead.env.kb().join(".openkb/kbhost/registry.db");
+        match how {
+            "missing" => {}
+            "damaged" => fs::write(database, "SQLite format 3\0 and nothing else").unwrap(),
+            _ => {
+                assert_eq!(dead.env.run(["init", "other"]).code, 0);
+                let other = dead.env.path("other/.openkb/kbhost");
+                dead.move_registry(&other, &dead.env.kb().join(".openkb/kbhost"));
+            }
+        }
+    };
+    let mut cases = 0;
+    for how in ["missing", "damaged", "other"] {
+        for way in ["--undo", "--accept", "put back"] {
+            let dead = Dead::new();
+            damage(&dead, how);
+            let crashed = tree(&dead.env.kb());
+            let journal = everything(&dead.journal);
+            let said = dead.add_next();
+            if how != "damaged" {
+                // A damaged one stops the command before it comes to the journals.
+                assert!(said.stderr.contains("cannot be decided"), "{how}: {said:?}");
+                assert!(said.stderr.contains("`kbhost recover`"), "{how}: {said:?}");
+            }
+            assert_eq!(said.code, 3, "{how}: {said:?}");
+            for words in [&["recover"][..], &["recover", "--dry-run"]] {
+                let said = dead.env.run(words);
+                assert_eq!(said.code, 3, "{how}: {said:?}");
+                assert!(said.stdout.starts_with("undecidable  "), "{how}: {said:?}");
+                for offered in ["--undo", "--accept"] {
+                    let command = format!("`kbhost recover {offered} {}`", dead.id);
+                    assert!(said.stderr.contains(&command), "{how}: {said:?}");
+                }
+            }
+            assert_eq!(tree(&dead.env.kb()), crashed, "{how}");
+            assert_eq!(everything(&dead.journal), journal, "{how}");
+            if way == "put back" {
+                dead.put_back();
+                assert_eq!(dead.env.run(["recover"]).code, 0, "{how}");
+                assert_eq!(tree(&dead.env.kb()), dead.before, "{how}");
+            } else {
+                let said = dead.env.run(["recover", way, &dead.id]);
+                assert_eq!(said.code, 0, "{how} {way}: {said:?}");
+                let expected = if way == "--undo" {
+                    &dead.before
+                } else {
+                    &crashed
+                };
+                assert_eq!(&tree(&dead.env.kb()), expected, "{how} {way}");
+                let kept = usize::from(way == "--accept");
+                assert_eq!(dead.kept("accepted").len(), kept, "{how} {way}");
+                assert!(!dead.journal.exists());
+                dead.put_back();
+            }
+            assert_eq!(dead.add_next().code, 0, "{how} {way}");
+            cases += 1;
+        }
+    }
+    assert_eq!(cases, 9);
+}
+
+/// A hand edit between crash and undo is kept, however the undo was asked for.
+#[test]
+fn an_edit_after_the_crash_is_kept_and_named() {
+    let dead = Dead::new();
+    fs::write(dead.env.kb().join("wiki/sources/b.md"), "my own words\n").unwrap();
+    dead.take_registry();
+    let said = dead.env.run(["recover", "--undo", &dead.id]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let kept = said.stderr.split("kept as `").nth(1).unwrap();
+    let kept = kept.split('`').next().unwrap();
+    assert_eq!(dead.env.kb_text(kept), "my own words\n", "{said:?}");
+    assert_eq!(tree(&dead.env.kb()), dead.before);
+}
+
+/// Goal: recovery that is itself cut off or meets a full disk is finished by the next one.
+#[test]
+fn recovery_that_is_cut_off_goes_on() {
+    let base = Dead::new();
+    let trace = base.env.path("trace");
+    let kb = base.env.path("traced/kb");
+    crate::support::copy_tree(&base.env.kb(), &kb);
+    let vars = [
+        ("KBHOST_FAULT_TRACE", trace.to_str().unwrap()),
+        ("KBHOST_KB", kb.to_str().unwrap()),
+    ];
+    assert_eq!(base.env.run_with(&vars, ["recover"]).code, 0);
+    let points = fs::read_to_string(trace).unwrap();
+    let undo: Vec<&str> = points
+        .lines()
+        .filter(|point| point.starts_with("undo."))
+        .collect();
+    assert!(undo.len() > 10, "{points}");
+    let mut cases = 0;
+    for (index, point) in undo.iter().enumerate() {
+        let nth = undo[..=index]
+            .iter()
+            .filter(|other| *other == point)
+            .count();
+        for mode in ["abort", "enospc"] {
+            let kb = base.env.path(&format!("cut-{index}-{mode}/kb"));
+            crate::support::copy_tree(&base.env.kb(), &kb);
+            let fault = format!("{point}:{mode}:{nth}");
+            let at = ("KBHOST_KB", kb.to_str().unwrap());
+            let said = base
+                .env
+                .run_with(&[at, ("KBHOST_FAULT", &fault)], ["recover"]);
+            assert!(matches!(said.code, -1 | 3), "{fault}: {said:?}");
+            if mode == "enospc" {
+                assert!(said.stderr.contains("make room"), "{fault}: {said:?}");
+            }
+            assert_eq!(base.env.run_with(&[at], ["recover"]).code, 0, "{fault}");
+            assert_eq!(tree(&kb), base.before, "{fault}");
+            assert_eq!(staging_entries(&kb), [""; 0], "{fault}");
+            fs::remove_dir_all(kb).unwrap();
+            cases += 1;
+        }
+    }
+    eprintln!("recovery cut off: {cases} cases");
+    assert!(cases > 20);
+}
+
+#[test]
+fn ids_are_found_by_their_beginning_and_a_wrong_one_lists_them() {
+    let dead = Dead::new();
+    let journals = dead.env.kb().join(".openkb/kbhost/journal");
+    let second = format!("{}0", dead.id);
+    fs::create_dir(journals.join(&second)).unwrap();
+    fs::write(journals.join(&second).join("journal.json"), "").unwrap();
+    let crashed = everything(&dead.env.kb());
+    let said = dead
+        .env
+        .run(["recover", "--accept", &dead.id[..10], "--dry-run"]);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(
+        said.stderr
+            .contains(&format!("\n  {}\n  {}\n", second, dead.id)),
+        "{said:?}"
+    );
+    let said = dead
+        .env
+        .run(["recover", "--accept", "nothing\x1b[2J", "--dry-run"]);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(
+        said.stderr
+            .contains(&format!("\n  {}\n  {}\n", second, dead.id)),
+        "{said:?}"
+    );
+    assert!(!said.stderr.contains('\x1b'), "{said:?}");
+    let said = dead.env.run(["recover", "--accept", "x", "--undo", "y"]);
+    assert_eq!(said.code, 2, "{said:?}");
+    // The second is malformed and newer: it stands before the first.
+    let said = dead.env.run(["recover", "--undo", &dead.id, "--dry-run"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stderr.contains("is newer"), "{said:?}");
+    assert_eq!(everything(&dead.env.kb()), crashed);
+    // The whole id is no beginning of another.
+    let said = dead.env.run(["recover", "--accept", &dead.id]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(
+        said.stdout.contains(&format!("accepted  {} ", dead.id)),
+        "{said:?}"
+    );
+    assert_eq!(dead.kept("quarantine").len(), 1);
+}
+
+/// Newest first: OpenKB starts no change that we see, we start none while we see one of its own, so
+/// what it left is newer. Ours is not undone beneath it.
+#[test]
+fn an_older_change_waits_for_the_newer_one() {
+    let dead = Dead::new();
+    let foreign = dead.env.kb().join(".openkb/journal");
+    fs::create_dir(&foreign).unwrap();
+    fs::write(foreign.join("0123.json"), "{ half").unwrap();
+    let crashed = all_of(&dead.env.kb());
+    let said = dead.env.run(["recover"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.starts_with("waiting  "), "{said:?}");
+    assert!(said.stdout.contains("\nmalformed  0123 "), "{said:?}");
+    let said = dead.env.run(["recover", "--undo", &dead.id]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stderr.contains("`0123` is newer"), "{said:?}");
+    assert_eq!(all_of(&dead.env.kb()), crashed);
+    // Once a person has decided about the newer one, the older is undone at once.
+    let said = dead.env.run(["recover", "--accept", "0123"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(tree(&dead.env.kb()), dead.before);
+    assert_eq!(dead.add_next().code, 0);
+}
+
+#[test]
+fn recovery_takes_the_lock_and_a_preview_does_not() {
+    let dead = Dead::new();
+    let lock = crate::support::wait::hold_lock(&dead.env);
+    let crashed = all_of(&dead.env.kb());
+    assert_eq!(dead.env.run(["recover", "--no-wait"]).code, 75);
+    let said = dead.env.run(["recover", "--dry-run"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stderr.contains("A command that is at work now"),
+        "{said:?}"
+    );
+    let mut now = all_of(&dead.env.kb());
+    now.retain(|path, _| crashed.contains_key(path));
+    assert_eq!(now, crashed);
+    drop(lock);
+    assert_eq!(dead.env.run(["recover", "--no-wait"]).code, 0);
+    assert_eq!(tree(&dead.env.kb()), dead.before);
+}
+
+/// Names in the directory of journals that no mutation made harm nobody and are not deleted.
+#[test]
+fn strangers_in_the_directory_of_journals() {
+    let dead = Dead::new();
+    let journals = dead.env.kb().join(".openkb/kbhost/journal");
+    fs::write(journals.join(".DS_Store"), "mine").unwrap();
+    fs::write(journals.join("zzz"), "mine").unwrap();
+    fs::create_dir_all(journals.join("9\x1b[2J")).unwrap();
+    fs::write(journals.join("9\x1b[2J/journal.json"), "{}").unwrap();
+    let fifo = journals.join("8-fifo");
+    fs::create_dir(&fifo).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        fifo.join("journal.json"),
+        rustix::fs::Mode::RWXU,
+    )
+    .unwrap();
+    let said = dead.env.run(["recover"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(!said.stdout.contains('\x1b'), "{said:?}");
+    assert!(said.stdout.contains("not a regular file"), "{said:?}");
+    assert_eq!(dead.env.run(["recover", "--accept", "8-fifo"]).code, 0);
+    assert_eq!(tree(&dead.env.kb()), dead.before);
+    assert_eq!(
+        fs::read_to_string(journals.join(".DS_Store")).unwrap(),
+        "mine"
+    );
+    assert!(journals.join("9\x1b[2J/journal.json").exists());
+    assert_eq!(dead.add_next().code, 0);
+}

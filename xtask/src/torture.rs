@@ -1,0 +1,179 @@
+//! `cargo xtask torture`: the long runs of the rigs. Each one gets its share of the time, goes on
+//! with fresh seeds until it is used, and prints what it covered.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::args::Args;
+use crate::failure::{Failure, Result};
+use crate::process;
+use crate::repo::Repo;
+use crate::test::{install_rig_tools, run_tests_of_rigs};
+
+/// Begins the name of every long run.
+const PREFIX: &str = "torture_";
+
+/// What the rigs read.
+const SEED_VARIABLE: &str = "KBHOST_TORTURE_SEED";
+const MINUTES_VARIABLE: &str = "KBHOST_TORTURE_MINUTES";
+
+/// Longer is somebody's slip.
+const MINUTES_MAX: f64 = 7.0 * 24.0 * 60.0;
+
+/// What the user chose.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Options {
+    seed: u64,
+    minutes: f64,
+}
+
+impl Options {
+    /// Reads the options of `torture`.
+    ///
+    /// # Errors
+    /// If one is unknown or no number in its range.
+    pub(crate) fn parse(args: &mut Args) -> Result<Self> {
+        let seed = args.value("--seed")?.unwrap_or_else(|| "1".to_owned());
+        let minutes = args.value("--minutes")?.unwrap_or_else(|| "30".to_owned());
+        args.finish()?;
+        let seed = seed
+            .parse()
+            .map_err(|_| Failure::usage(format!("`--seed` must be a number, not `{seed}`")))?;
+        let minutes = minutes
+            .parse()
+            .ok()
+            .filter(|minutes| *minutes > 0.0 && *minutes <= MINUTES_MAX)
+            .ok_or_else(|| {
+                Failure::usage(format!(
+                    "`--minutes` must be more than 0 and at most {MINUTES_MAX}, not `{minutes}`"
+                ))
+            })?;
+        Ok(Self { seed, minutes })
+    }
+}
+
+/// Builds the tests, finds the long runs and runs one after the other.
+///
+/// # Errors
+/// If one found a violation; the others run all the same.
+pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
+    install_rig_tools()?;
+    let rigs = rigs(repo.root())?;
+    if rigs.is_empty() {
+        return Err(Failure::new("there is no test that begins with `torture_`"));
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "there are a dozen rigs, not billions"
+    )]
+    let share = options.minutes / rigs.len() as f64;
+    let mut lines = Vec::new();
+    let mut failed = Vec::new();
+    for rig in &rigs {
+        println!("\n== {rig}: {share:.1} minutes from seed {}", options.seed);
+        let started = Instant::now();
+        let (output, passed) = run_one(repo.root(), rig, options.seed, share)?;
+        let covered = covered(&output);
+        if !passed {
+            failed.push(rig.as_str());
+        }
+        lines.push(line(rig, passed, started.elapsed(), &covered));
+    }
+    println!("\n{}", lines.join("\n"));
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "violations in {}; `--seed {}` repeats them",
+        failed.join(", "),
+        options.seed
+    )))
+}
+
+/// The names of the long runs, as the test binary lists them.
+fn rigs(root: &Path) -> Result<Vec<String>> {
+    let mut list = run_tests_of_rigs(root);
+    list.args(["--", "--ignored", "--list", PREFIX]);
+    Ok(listed(&process::capture(&mut list)?))
+}
+
+fn listed(output: &str) -> Vec<String> {
+    output
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"))
+        .filter(|name| {
+            name.rsplit("::")
+                .next()
+                .is_some_and(|name| name.starts_with(PREFIX))
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+fn run_one(root: &Path, rig: &str, seed: u64, minutes: f64) -> Result<(String, bool)> {
+    let mut test: Command = run_tests_of_rigs(root);
+    test.args(["--", "--ignored", "--exact", "--nocapture", rig]);
+    test.env(SEED_VARIABLE, seed.to_string())
+        .env(MINUTES_VARIABLE, minutes.to_string());
+    let (status, output) = process::run_teed(&mut test)?;
+    Ok((output, status.success()))
+}
+
+/// The lines in which a rig tells what it did.
+fn covered(output: &str) -> Vec<&str> {
+    output
+        .lines()
+        .filter_map(|line| Some(line.split_once("covered: ")?.1))
+        .collect()
+}
+
+fn line(rig: &str, passed: bool, took: Duration, covered: &[&str]) -> String {
+    let verdict = if passed { "pass" } else { "FAIL" };
+    let what = match covered {
+        [] => "it does not say what it covered".to_owned(),
+        covered => covered.join("; "),
+    };
+    format!("{verdict}  {rig} {:.0} s: {what}", took.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_numbers_in_their_range() {
+        let parse = |line: &str| {
+            let words = line.split_whitespace().map(str::to_owned);
+            Options::parse(&mut Args::new(words)).ok()
+        };
+        let options = |seed, minutes| Some(Options { seed, minutes });
+        assert_eq!(parse(""), options(1, 30.0));
+        assert_eq!(parse("--seed 7 --minutes 0.5"), options(7, 0.5));
+        for wrong in [
+            "--seed x",
+            "--minutes 0",
+            "--minutes -1",
+            "--minutes nan",
+            "--what",
+        ] {
+            assert_eq!(parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn long_runs_are_found_by_name() {
+        let output =
+            "a::torture_x: test\nb::torture: test\ntorture::b: test\n2 tests, 0 benchmarks\n";
+        assert_eq!(listed(output), ["a::torture_x"]);
+    }
+
+    #[test]
+    fn what_was_covered_is_told() {
+        let output = "test a ... covered: 5 cuts (seed 1)\nok\n";
+        assert_eq!(covered(output), ["5 cuts (seed 1)"]);
+        let second = Duration::from_secs(1);
+        assert_eq!(line("r", true, second, &["5 cuts"]), "pass  r 1 s: 5 cuts");
+        assert!(line("r", false, second, &[]).starts_with("FAIL"));
+    }
+}
