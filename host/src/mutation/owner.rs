@@ -47,31 +47,14 @@ impl Owner {
         guard::acquire(&self.root, &self.options)
     }
 
-    /// Commits a group as one mutation, or, if a document of it cannot be committed, one by one.
+    /// Commits a group as one mutation; as several, if planning holds the lock too long; or, if a
+    /// document of it cannot be committed, one by one.
     fn commit_all(&mut self, guard: MutationGuard, group: &[PreparedDocument]) -> GroupOutcome {
         let mut outcome = GroupOutcome::default();
-        match self.commit_once(guard, group, &mut outcome) {
-            Attempt::Done(()) => outcome,
-            Attempt::Stopped(error) => {
-                outcome.stop = Some(error);
-                outcome
-            }
-            Attempt::Refused(_, error) if group.len() == 1 => {
-                outcome.verdicts.push(Verdict::Failed(error));
-                outcome
-            }
-            Attempt::Refused(guard, error) => {
-                tracing::info!(%error, "a group is committed one by one");
-                self.commit_singly(guard, group)
-            }
-        }
-    }
-
-    fn commit_singly(&mut self, guard: MutationGuard, group: &[PreparedDocument]) -> GroupOutcome {
-        let mut outcome = GroupOutcome::default();
         let mut held = Some(guard);
-        for document in group {
-            // A commit takes the guard with it: the next document takes the lock again.
+        while outcome.verdicts.len() < group.len() {
+            let rest = &group[outcome.verdicts.len()..];
+            // Between two mutations somebody else may have the lock.
             let guard = match held.take().map_or_else(|| self.acquire(), Ok) {
                 Ok(guard) => guard,
                 Err(error) => {
@@ -79,7 +62,42 @@ impl Owner {
                     return outcome;
                 }
             };
-            match self.commit_once(guard, std::slice::from_ref(document), &mut outcome) {
+            match self.commit_once(guard, rest, &mut outcome) {
+                Attempt::Done(()) => {}
+                Attempt::Stopped(error) => {
+                    outcome.stop = Some(error);
+                    return outcome;
+                }
+                Attempt::Refused(_, error) if rest.len() == 1 => {
+                    outcome.verdicts.push(Verdict::Failed(error));
+                }
+                Attempt::Refused(guard, error) => {
+                    tracing::info!(%error, "a group is committed one by one");
+                    self.commit_singly(guard, rest, &mut outcome);
+                    return outcome;
+                }
+            }
+        }
+        outcome
+    }
+
+    fn commit_singly(
+        &mut self,
+        guard: MutationGuard,
+        group: &[PreparedDocument],
+        outcome: &mut GroupOutcome,
+    ) {
+        let mut held = Some(guard);
+        for document in group {
+            // A commit takes the guard with it: the next document takes the lock again.
+            let guard = match held.take().map_or_else(|| self.acquire(), Ok) {
+                Ok(guard) => guard,
+                Err(error) => {
+                    outcome.stop = Some(error.into());
+                    return;
+                }
+            };
+            match self.commit_once(guard, std::slice::from_ref(document), outcome) {
                 Attempt::Done(()) => {}
                 Attempt::Refused(guard, error) => {
                     outcome.verdicts.push(Verdict::Failed(error));
@@ -87,11 +105,10 @@ impl Owner {
                 }
                 Attempt::Stopped(error) => {
                     outcome.stop = Some(error);
-                    return outcome;
+                    return;
                 }
             }
         }
-        outcome
     }
 
     /// Plans and commits one group of documents.

@@ -2,6 +2,7 @@
 //! that will be touched. Reads only. Removals are planned in `removal`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use super::MutationError;
 use super::guard::MutationGuard;
@@ -16,6 +17,13 @@ use crate::prepare::{PreparedDocument, ReadyFile, resolve_placeholders};
 
 /// Digits of the source key's hash that a name can get, in turn, until it is free.
 const SUFFIX_DIGITS: [usize; 4] = [8, 16, 32, 64];
+
+/// The lock is to be held for some 50 ms; publishing takes about as long as planning.
+const PLANNING_MAX: Duration = Duration::from_millis(25);
+
+/// Fewer documents than these do not end a plan: on a slow disk each would pay for the syncs of a
+/// whole mutation.
+const PLANNED_MIN: usize = 16;
 
 /// What the plan says of one document of the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +62,9 @@ impl Plan<'_> {
     }
 }
 
-/// Plans to add the group to the KB as the guard holds it.
+/// Plans to add the group to the KB as the guard holds it: the whole of it, or, once planning takes
+/// longer than [`PLANNING_MAX`], the documents up to there. The plan has a slot for each that it is
+/// of.
 ///
 /// # Errors
 /// If the KB cannot be read, or something that is no file lies where one has to be written.
@@ -66,7 +76,11 @@ pub(super) fn plan_add<'a>(
     let mut overlay = Overlay::new(guard);
     let mut touched = TouchedPaths::of_add();
     let (mut slots, mut documents, mut effects) = (Vec::new(), Vec::new(), Vec::new());
+    let started = Instant::now();
     for document in group {
+        if documents.len() >= PLANNED_MIN && started.elapsed() > PLANNING_MAX {
+            break;
+        }
         if let Some(name) = registered_as(guard, &overlay, &document.original.hash)? {
             slots.push(Slot::Duplicate(name));
             continue;
