@@ -213,6 +213,9 @@ fn an_unfinished_change_is_told_and_left_alone() {
         "{said:?}"
     );
     assert!(said.stdout.contains("    kbhost recover\n"), "{said:?}");
+    // What it has done so far is no damage of its own.
+    assert!(!said.stdout.contains("error:"), "{said:?}");
+    assert!(!said.stdout.contains("rebuild"), "{said:?}");
     assert_eq!(everything(&env.kb()), before);
 }
 

@@ -20,13 +20,14 @@ pub(super) struct Tree {
     pub(super) files: BTreeSet<KbPath>,
 }
 
-/// Compares what is registered with what is there.
+/// Compares what is registered with what is there, but for what an unsettled journal speaks of.
 ///
 /// # Errors
 /// If a directory cannot be read.
 pub(super) fn examine(
     root: &KbRoot,
     registry: Option<&Registered>,
+    unsettled: &BTreeSet<KbPath>,
     report: &mut Report,
 ) -> Result<Tree, KbError> {
     let mut tree = Tree {
@@ -43,9 +44,10 @@ pub(super) fn examine(
             .iter()
             .map(|row| (row.ordinal, row))
             .collect();
-        let is_older = newer_documents(registry, &tree, report);
-        registered(root, registry, &documents, &tree, report);
-        unregistered(registry, &tree, &is_older, report);
+        let settled = |path: &KbPath| !unsettled.contains(path);
+        let newer = newer_documents(registry, &tree, &settled, report);
+        registered(root, registry, &documents, &tree, &settled, report);
+        unregistered(registry, &tree, &newer, &settled, report);
     }
     report.files = tree.files.len() as u64;
     Ok(tree)
@@ -121,7 +123,12 @@ fn is_temporary(path: &KbPath) -> bool {
 
 /// Documents that are whole on disk and not registered: the registry is older than its files, as
 /// after a copy without its write-ahead log. Returns their names.
-fn newer_documents(registry: &Registered, tree: &Tree, report: &mut Report) -> BTreeSet<String> {
+fn newer_documents(
+    registry: &Registered,
+    tree: &Tree,
+    settled: &impl Fn(&KbPath) -> bool,
+    report: &mut Report,
+) -> BTreeSet<String> {
     let known: BTreeSet<&str> = registry
         .documents
         .iter()
@@ -134,7 +141,7 @@ fn newer_documents(registry: &Registered, tree: &Tree, report: &mut Report) -> B
         .map(|path| identity::stem(path.file_name()))
         .collect();
     let mut newer = BTreeSet::new();
-    for path in &tree.files {
+    for path in tree.files.iter().filter(|path| settled(path)) {
         let Some(stem) = path
             .as_str()
             .strip_prefix("wiki/summaries/")
@@ -168,11 +175,15 @@ fn registered(
     registry: &Registered,
     documents: &BTreeMap<i64, &DocumentRow>,
     tree: &Tree,
+    settled: &impl Fn(&KbPath) -> bool,
     report: &mut Report,
 ) {
     let mut looked_at = BTreeSet::new();
     for page in &registry.pages {
         looked_at.insert(&page.path);
+        if !settled(&page.path) {
+            continue;
+        }
         let owner = page.ordinal.and_then(|ordinal| documents.get(&ordinal));
         if !tree.files.contains(&page.path) {
             missing(root, &page.path, owner.copied(), report);
@@ -193,7 +204,7 @@ fn registered(
     // Documents that OpenKB registered have paths, and no digests but the original's.
     for row in &registry.documents {
         for path in [&row.raw_path, &row.source_path].into_iter().flatten() {
-            if !looked_at.contains(path) && !tree.files.contains(path) {
+            if settled(path) && !looked_at.contains(path) && !tree.files.contains(path) {
                 missing(root, path, Some(row), report);
             }
         }
@@ -266,7 +277,13 @@ fn edited(root: &KbRoot, path: &KbPath, report: &mut Report) {
 }
 
 /// Files in the places of ours that nobody registered.
-fn unregistered(registry: &Registered, tree: &Tree, newer: &BTreeSet<String>, report: &mut Report) {
+fn unregistered(
+    registry: &Registered,
+    tree: &Tree,
+    newer: &BTreeSet<String>,
+    settled: &impl Fn(&KbPath) -> bool,
+    report: &mut Report,
+) {
     let pages = registry.pages.iter().map(|page| &page.path);
     let paths = registry
         .documents
@@ -278,7 +295,7 @@ fn unregistered(registry: &Registered, tree: &Tree, newer: &BTreeSet<String>, re
         .iter()
         .map(|row| row.doc_name.as_str())
         .collect();
-    for path in &tree.files {
+    for path in tree.files.iter().filter(|path| settled(path)) {
         let Some(name) = document_of(path) else {
             continue;
         };

@@ -1,14 +1,23 @@
 //! Journals that are not settled.
 
+use std::collections::BTreeSet;
+
 use super::{Report, Severity};
-use crate::kb::{KbError, KbRoot};
+use crate::kb::{KbError, KbPath, KbRoot};
 use crate::mutation::{JournalReport, JournalState, Place, journals};
 
-pub(super) fn examine(root: &KbRoot, report: &mut Report) -> Result<(), KbError> {
+/// Tells of each, and returns the paths they speak of: what is wrong there is the unfinished change,
+/// and nobody can tell yet what it will be.
+///
+/// # Errors
+/// If the KB cannot be read.
+pub(super) fn examine(root: &KbRoot, report: &mut Report) -> Result<BTreeSet<KbPath>, KbError> {
+    let mut paths = BTreeSet::new();
     for journal in journals(root)? {
         tell(&journal, report);
+        paths.extend(journal.paths);
     }
-    Ok(())
+    Ok(paths)
 }
 
 fn tell(journal: &JournalReport, report: &mut Report) {

@@ -102,9 +102,9 @@ impl Report {
 /// If a directory of the KB cannot be read; damage is a finding, not an error.
 pub fn examine(root: &Arc<KbRoot>) -> Result<Report, KbError> {
     let mut report = Report::default();
-    journals::examine(root, &mut report)?;
+    let unsettled = journals::examine(root, &mut report)?;
     let registry = registry::examine(root, &mut report)?;
-    let tree = files::examine(root, registry.as_ref(), &mut report)?;
+    let tree = files::examine(root, registry.as_ref(), &unsettled, &mut report)?;
     links::examine(root, registry.as_ref(), &tree, &mut report)?;
     leftovers::examine(root, &mut report)?;
     report.findings.sort_by_key(|finding| finding.severity);
