@@ -156,13 +156,13 @@ fn every_crash_state_is_the_kb_before_or_after() {
     for scenario in &SCENARIOS {
         let rig = Rig::new(scenario, &[]);
         let report = rig.check(&mut Rng::new(seed), 0, Limits::images(SAMPLE_IMAGES));
-        eprintln!("crash states: {report}");
+        covered!("crash states: {report}");
         let found = report.found;
         assert!(found.images == SAMPLE_IMAGES || !found.violations.is_empty());
         images += found.images;
         violations.extend(found.violations);
     }
-    eprintln!(
+    covered!(
         "crash states: {images} images, seed {seed}, {:.0?}",
         start.elapsed()
     );
@@ -184,7 +184,7 @@ fn crash_states_show_a_missing_sync() {
             ..Limits::images(CONTROL_IMAGES)
         };
         let report = rig.check(&mut Rng::new(test_seed()), 0, limits);
-        eprintln!("crash states without {part}: {report}");
+        covered!("crash states without {part}: {report}");
         let found = report.found.violations.len();
         assert!(found >= CONTROL_VIOLATIONS, "{part}: {report}");
     }

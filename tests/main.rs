@@ -42,3 +42,4 @@ mod scenarios;
 mod signals;
 #[cfg(feature = "fault-points")]
 mod storage_faults;
+mod syncs;

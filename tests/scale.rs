@@ -61,13 +61,14 @@ fn an_add_costs_the_same_with_ten_times_the_documents() {
     }
     set_export(&env, "always");
     let with_export = add_probe(&env, &mut probes);
-    eprintln!("{rig}: {:.0} s", started.elapsed().as_secs_f64());
+    covered!("{rig}: {:.0} s", started.elapsed().as_secs_f64());
     let mut dear = Vec::new();
     for (at, what) in ["add", "update"].into_iter().enumerate() {
         let [few, many] = [measured[0][at], measured[1][at]];
-        eprintln!(
+        covered!(
             "{what}: {few:?} with {} documents, {many:?} with {}",
-            SIZES[0], SIZES[1]
+            SIZES[0],
+            SIZES[1]
         );
         for (unit, few, many) in [
             ("system calls", few.calls, many.calls),
@@ -75,7 +76,7 @@ fn an_add_costs_the_same_with_ten_times_the_documents() {
         ] {
             assert!(few > 0, "nothing was counted");
             let ratio = many as f64 / few as f64;
-            eprintln!("{what}, {unit}: {ratio:.2}x");
+            covered!("{what}, {unit}: {ratio:.2}x");
             if ratio > RATIO_MAX {
                 dear.push(format!("{what}, {unit}: {few} and {many}"));
             }
@@ -213,7 +214,7 @@ fn check_pages(env: &Env, documents: usize) {
     let concepts = fs::read_dir(wiki.join("concepts")).unwrap().count();
     assert!(concepts > 1_000);
     assert_eq!(of("concepts/"), concepts);
-    eprintln!("{documents} documents and {concepts} concepts in {shards} shards");
+    covered!("{documents} documents and {concepts} concepts in {shards} shards");
 }
 
 /// The pages that the entries of a list link to.

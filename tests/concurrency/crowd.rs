@@ -363,7 +363,7 @@ impl Crowd {
             self.abilities,
             violations.len(),
         );
-        eprintln!("crowd {:?}: {told}", self.vars);
+        covered!("crowd {:?}: {told}", self.vars);
         Verdict {
             told,
             events: events.len(),
@@ -535,7 +535,7 @@ fn a_crowd_without_the_lock_is_noticed() {
         let crowd = Crowd::new(&[("KBHOST_TEST_NO_LOCK", "1")]);
         let verdict = crowd.run(test_seed() + attempt, CONTROL_TIME);
         for line in verdict.violations.iter().take(3) {
-            eprintln!("noticed: {line}");
+            covered!("noticed: {line}");
         }
         !verdict.violations.is_empty()
     });

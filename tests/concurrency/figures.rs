@@ -99,7 +99,7 @@ fn the_lock_of_a_killed_holder_is_free_at_once() {
         assert_eq!(said.code, 0, "{said:?}");
     }
     let (median, worst) = summary(&mut acquired);
-    eprintln!(
+    covered!(
         "acquire after a killed holder: median {median:?}, worst {worst:?} of {RUNS}; with its \
          mutation undone: {:?}",
         summary(&mut drained)
@@ -162,7 +162,7 @@ fn a_writer_gets_its_turn_among_readers_that_leave_no_gap() {
         (0..RUNS).map(wait).collect::<Vec<_>>()
     });
     let (median, worst) = summary(&mut waits);
-    eprintln!(
+    covered!(
         "a writer among {READERS} readers that hold for {HOLD:?}: median {median:?}, worst {worst:?}"
     );
     assert!(median <= 2 * HOLD, "{waits:?}");
@@ -212,7 +212,7 @@ fn a_writer_gets_its_turn_among_commands_that_read() {
     // No command holds the lock for longer than it runs.
     let hold = holds.into_iter().max().unwrap_or_default();
     let (median, worst) = summary(&mut waits);
-    eprintln!(
+    covered!(
         "a writer among {READERS} looping `show`: median {median:?}, worst {worst:?}; the longest \
          `show` ran {hold:?}"
     );
@@ -247,7 +247,7 @@ fn list_answers_at_once_during_an_add_of_200_files() {
     let said = env.wait(adding);
     assert_eq!(said.code, 0, "{said:?}");
     let (median, worst) = summary(&mut times);
-    eprintln!(
+    covered!(
         "list during an add of {FILES} files: median {median:?}, worst {worst:?} of {}; without, \
          {idle:?}",
         times.len()

@@ -322,7 +322,7 @@ fn recovery_that_dies_is_recovered() {
     let failures = in_parallel(CHAINS, |index| {
         rig.deep_chain(seed.wrapping_add(index as u64), false)
     });
-    eprintln!(
+    covered!(
         "recovery: {} points left {} different KBs; {shallow} faults in their recovery left {} more or less \
          recovered ones; {CHAINS} chains of depth 2 and 3 (seed {seed}); {:.0?}",
         rig.points,

@@ -240,7 +240,7 @@ impl Rig {
         let mut names: Vec<_> = cases.iter().map(|case| case.point).collect();
         names.sort_unstable();
         names.dedup();
-        eprintln!(
+        covered!(
             "crash matrix: {} passings of {} fault points, {} cases, {:.0?}",
             points.len(),
             names.len(),

@@ -120,7 +120,7 @@ fn every_call(
         Err(format!("{call}:{end}: no end"))
     });
     let cases = cases.into_inner();
-    eprintln!(
+    covered!(
         "system call faults: {}: {} calls by {} ends, {cases} cases (seed {seed}), {:.0?}",
         scenario.name,
         CALLS.len(),
@@ -166,7 +166,7 @@ fn each_sync_of_the_registry_fails() {
         Ok(())
     });
     let ends = ends.into_inner().unwrap();
-    eprintln!("syncs of the registry, call, N, stage, acknowledged, exit code: {ends:?}");
+    covered!("syncs of the registry, call, N, stage, acknowledged, exit code: {ends:?}");
     assert_none("syncs of the registry", ends.len(), &failures);
     let undecided = ends.iter().filter(|(.., code)| *code == 3).count();
     let after = ends.iter().filter(|(.., told, _)| *told > 0).count();

@@ -89,7 +89,7 @@ fn every_operation(
         Err(format!("{place}:{mode}: no end"))
     });
     let (cases, operations) = (cases.into_inner(), last("#op"));
-    eprintln!(
+    covered!(
         "storage faults: {}: {operations} operations, {cases} cases (seed {seed}), {:.0?}",
         scenario.name,
         start.elapsed()

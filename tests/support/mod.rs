@@ -262,6 +262,30 @@ pub fn skip(rig: &str, why: &str) {
     eprintln!("{line}");
 }
 
+/// Tells what a rig did: how many cases, cuts, images, and what it measured. The test command prints
+/// these lines at its end.
+pub fn covered(line: &str) {
+    use std::io::Write as _;
+    if let Some(log) = std::env::var_os("KBHOST_TEST_COVERED_LOG") {
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
+        // One write: tests run side by side.
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+    eprintln!("{line}");
+}
+
+/// [`covered`] with a format.
+#[macro_export]
+macro_rules! covered {
+    ($($part:tt)*) => {
+        $crate::support::covered(&format!($($part)*))
+    };
+}
+
 /// Compares a command's standard output, standard error and exit code with what was expected.
 #[macro_export]
 macro_rules! assert_said {

@@ -35,9 +35,11 @@ impl Torture {
         Instant::now() < self.deadline
     }
 
-    /// Tells what the run did.
+    /// Tells what the run did, on the stream that `cargo xtask torture` reads.
     pub fn covered(&self, what: &str) {
-        eprintln!("covered: {what} (seed {})", self.seed);
+        use std::io::Write as _;
+        let line = format!("covered: {what} (seed {})\n", self.seed);
+        std::io::stdout().write_all(line.as_bytes()).unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! The steps of a test run, in the order in which their builds can use each other's output.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Failure, Result};
@@ -14,6 +14,9 @@ use crate::tidy;
 
 /// Makes a skipped rig a failure when it is `1`.
 const STRICT_VARIABLE: &str = "KBHOST_TEST_STRICT";
+
+/// Names the file to which rigs append what they did and measured.
+const COVERED_LOG_VARIABLE: &str = "KBHOST_TEST_COVERED_LOG";
 
 /// Names the directory of components that the tests use in place of the built-in ones.
 const COMPONENTS_VARIABLE: &str = "KBHOST_TEST_COMPONENTS";
@@ -58,6 +61,7 @@ pub(crate) fn run(repo: &Repo) -> Result<()> {
     ledger.step("plugins, natively", || plugin_tests(repo, skips.log()));
     ledger.step("release binary", || release_binary(repo));
 
+    print_covered(&covered_log(repo))?;
     let skipped = skips.collect()?;
     verdict(&ledger, &skipped, strict)
 }
@@ -169,10 +173,25 @@ fn workspace_tests(repo: &Repo, skip_log: &Path) -> Result<Ending> {
         "--features",
         RIG_FEATURE,
     ]);
+    let covered = covered_log(repo);
+    std::fs::write(&covered, "").map_err(Failure::io("write", &covered))?;
     run_tests(
         test.current_dir(repo.root())
-            .env(SKIP_LOG_VARIABLE, skip_log),
+            .env(SKIP_LOG_VARIABLE, skip_log)
+            .env(COVERED_LOG_VARIABLE, &covered),
     )
+}
+
+fn covered_log(repo: &Repo) -> PathBuf {
+    repo.target().join("test-covered.log")
+}
+
+/// Prints what the rigs did: libtest shows nothing of a test that passes.
+fn print_covered(log: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(log).map_err(Failure::io("read", log))?;
+    println!("\n== what the rigs covered");
+    print!("{text}");
+    Ok(())
 }
 
 fn golden(repo: &Repo, components: &Path, skip_log: &Path) -> Result<Ending> {
