@@ -30,7 +30,7 @@ const CONTROL_IMAGES: usize = 300;
 /// So many violations show that a missing protection is noticed.
 const CONTROL_VIOLATIONS: usize = 3;
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "first add, with an image",
         base: documents::without_wal,
@@ -66,6 +66,11 @@ const SCENARIOS: [Scenario; 6] = [
             Step::dies_committed(&["add", "docs/a.md"], "commit.after:abort"),
             Step::runs(&["add", "docs/c.md"]),
         ],
+    },
+    Scenario {
+        name: "removal",
+        base: documents::changed,
+        steps: &[Step::runs(&["remove", "a", "--yes"])],
     },
 ];
 

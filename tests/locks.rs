@@ -498,16 +498,16 @@ mod faults {
         assert_eq!(journals(&env), 1, "it is the next owner's to clean up");
     }
 
-    /// An `add` of b that stands still while it has the lock.
-    fn standing(env: &Env) -> Child {
-        let trace = env.path("points");
+    /// An `add` of b that stands still at a fault point while it has the lock.
+    fn standing(env: &Env, point: &str) -> Child {
+        let trace = env.path(&format!("points-{point}"));
         let mut command = env.command(["add", "docs/b.md"]);
-        command.env("KBHOST_FAULT", "plan.before:delay-2000");
+        command.env("KBHOST_FAULT", format!("{point}:delay-2000"));
         command.env("KBHOST_FAULT_TRACE", &trace);
         let child = env.spawn(&mut command);
-        until("the plan", || {
+        until(point, || {
             let passed = fs::read_to_string(&trace).unwrap_or_default();
-            passed.lines().any(|name| name == "plan.before")
+            passed.lines().any(|name| name == point)
         });
         kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
         child
@@ -516,7 +516,7 @@ mod faults {
     #[test]
     fn a_stopped_holder_is_the_holder_and_a_killed_one_frees_at_once() {
         let env = prepared();
-        let mut child = standing(&env);
+        let mut child = standing(&env, "plan.before");
         let pid = child.id();
         let stat = format!("/proc/{pid}/stat");
         until("it to stand", || {
@@ -546,6 +546,33 @@ mod faults {
         assert_eq!(lock(&env).stdout.lines().last(), Some("Lock: free"));
         let said = env.run(["add", "--no-wait", "docs/b.md"]);
         assert_eq!(said.code, 0, "{:?} {said:?}", killed.elapsed());
+    }
+
+    /// Goal: whoever hangs is seen where it hangs, and since when. Method: an add of a few
+    /// milliseconds stands still in each of its phases.
+    #[test]
+    fn the_phase_is_the_one_in_which_the_holder_stands() {
+        let env = prepared();
+        for (point, phase) in [
+            ("plan.before", "plan"),
+            ("snapshot.after", "snapshot"),
+            ("publish.after", "publish"),
+            ("write.after", "write"),
+            ("registry.after", "registry"),
+            ("commit.before", "registry"),
+            ("effects.before", "effects"),
+        ] {
+            let mut child = standing(&env, point);
+            let said = lock(&env);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            let line = format!("\n  Phase: {phase}\n");
+            assert!(said.stdout.contains(&line), "{point}: {said:?}");
+            let trace = fs::read_to_string(env.path(&format!("points-{point}"))).unwrap();
+            let writes = trace.lines().filter(|line| line.contains(" advisory:"));
+            // Those of the recovery before it, and one for each phase.
+            assert!(writes.count() <= 7, "{point}: {trace}");
+        }
     }
 
     const NFS: (&str, &str) = ("KBHOST_TEST_FS_MAGIC", "6969");

@@ -326,7 +326,7 @@ fn a_dry_run_tells_what_would_go_and_touches_nothing() {
                  delete wiki/summaries/a.md\nwould remove c (3 files)\n  delete raw/c.md\n  delete \
                  wiki/sources/c.md\n  delete wiki/summaries/c.md\nshared pages\n  delete \
                  wiki/concepts/alpha.md\n  delete wiki/concepts/storage.md\n  edit   wiki/index.md\n  edit   wiki/summaries/b.md\n",
-        stderr: "dry run: 2 removed; as the knowledge base is now, without the lock\n",
+        stderr: "dry run: 2 would be removed; as the knowledge base is now, without the lock\n",
     );
     assert_eq!(everything(&env.kb()), before);
     let then = official(&env);

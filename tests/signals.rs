@@ -92,6 +92,62 @@ fn a_signal_ends_the_wait_for_the_lock() {
     assert_eq!(env.run(["add", "docs"]).code, 0);
 }
 
+/// Goal: a second signal is no different from a crash: what the mutation had under way stays as its
+/// journal, and the next command undoes it. Method: the mutation waits behind its snapshot, for longer
+/// than anybody would; signals are sent until the process is gone.
+#[cfg(feature = "fault-points")]
+#[test]
+fn a_second_signal_amid_a_mutation_leaves_its_journal_to_the_next_command() {
+    use crate::support::oracle::{State, compare, debris};
+
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let env = Env::new();
+        for name in ["a", "b", "c"] {
+            env.doc(
+                &format!("{name}.md"),
+                format!("---\ntags: [storage]\n---\n# {name}\n"),
+            );
+        }
+        assert_eq!(env.run(["add", "docs/a.md"]).code, 0);
+        let before = State::of(&env.kb());
+        // The same without the command that is ended.
+        let undisturbed = env.path("undisturbed");
+        crate::support::copy_tree(&env.kb(), &undisturbed);
+        let mut command = env.command(["add", "docs/c.md"]);
+        let said = env.finish(command.env("KBHOST_KB", &undisturbed));
+        assert_eq!(said.code, 0, "{said:?}");
+
+        let mut command = env.command(["add", "docs/b.md"]);
+        let mut child = env.spawn(command.env("KBHOST_FAULT", "snapshot.after:delay-60000"));
+        let active = || {
+            let journals = fs::read_dir(env.kb().join(".openkb/kbhost/journal"));
+            let mut journals = journals.into_iter().flatten();
+            journals.any(|dir| dir.unwrap().path().join("journal.json").exists())
+        };
+        until("the journal", active);
+        let signalled = Instant::now();
+        let mut signals = 0;
+        // Two that come at once are one to the kernel.
+        while child.try_wait().unwrap().is_none() {
+            assert!(signalled.elapsed() < Duration::from_secs(30), "no end");
+            kill_process(Pid::from_child(&child), signal).unwrap();
+            signals += 1;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let said = env.wait(child);
+        assert_eq!((said.code, said.stdout.as_str()), (code, ""), "{said:?}");
+        assert!(signals >= 2, "the first signal ended it");
+        assert!(active(), "the journal is gone: {said:?}");
+
+        let said = env.run(["add", "docs/c.md"]);
+        assert_eq!(said.code, 0, "{said:?}");
+        let after = State::of(&env.kb());
+        compare("healed", &after, &State::of(&undisturbed)).unwrap();
+        assert_ne!(after, before);
+        assert_eq!(debris(&env.kb()), [""; 0]);
+    }
+}
+
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
     let env = Env::new();

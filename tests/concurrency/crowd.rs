@@ -517,7 +517,14 @@ impl Event {
 
 #[test]
 fn eight_processes_at_random_and_every_reader_sees_a_committed_state() {
-    let verdict = Crowd::new(&[]).run(test_seed(), TEST_TIME);
+    let crowd = Crowd::new(&[]);
+    // Otherwise the crowd would do less, and be judged by less.
+    let Abilities {
+        removes,
+        shows_under_lock,
+    } = crowd.abilities;
+    assert!(removes && shows_under_lock, "{:?}", crowd.abilities);
+    let verdict = crowd.run(test_seed(), TEST_TIME);
     assert_eq!(verdict.violations, [""; 0]);
     // Something happened, and nearly all of it could be judged.
     assert!(verdict.events >= 100, "{}", verdict.told);

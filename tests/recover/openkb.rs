@@ -89,9 +89,22 @@ impl OpenKb {
         write("wiki/concepts/fresh.md", "# Fresh\n");
         fs::remove_file(this.kb.join("wiki/concepts/old.md")).unwrap();
         write("wiki/concepts/old.md", "# Old, with new\n");
-        write(".openkb/hashes.json", "{}\n");
         write("wiki/index.md", "half");
+        this.register(&["new"]);
         this
+    }
+
+    /// What `hashes.json` is once OpenKB has also registered these.
+    fn register(&self, names: &[&str]) -> String {
+        let mut entries: serde_json::Map<String, Value> =
+            serde_json::from_str(&self.before.1).unwrap();
+        for (index, name) in names.iter().enumerate() {
+            let entry = json!({ "name": format!("{name}.md"), "doc_name": name, "type": "md" });
+            entries.insert(format!("{index:064x}"), entry);
+        }
+        let text = format!("{}\n", serde_json::to_string_pretty(&entries).unwrap());
+        fs::write(self.kb.join(".openkb/hashes.json"), &text).unwrap();
+        text
     }
 
     fn journal(&self) -> PathBuf {
@@ -143,6 +156,7 @@ fn kept(kb: &Path) -> Vec<String> {
 #[test]
 fn an_unfinished_change_of_openkb_is_rolled_back() {
     let openkb = OpenKb::dead(None);
+    let registered = openkb.register(&["new"]);
     let crashed = everything(&openkb.kb);
     let said = openkb.run(&["add", "docs/next.md"]);
     assert_eq!(said.code, 3, "{said:?}");
@@ -171,7 +185,7 @@ fn an_unfinished_change_of_openkb_is_rolled_back() {
         "new",
         "new",
         "new",
-        "{}\n",
+        &registered,
     ];
     assert_eq!(kept(&openkb.kb), expected);
     assert_eq!(
@@ -183,6 +197,136 @@ fn an_unfinished_change_of_openkb_is_rolled_back() {
     assert_eq!(openkb.run(&["recover"]).code, 0);
     assert_eq!(all_of(&openkb.kb), once);
     assert_eq!(openkb.run(&["add", "docs/next.md"]).code, 0);
+}
+
+/// F1 of OpenKB: it commits on top of a change that it could not roll back; what rolls that back
+/// later takes the newer ones along. Method: nothing is touched where the journal or the registry
+/// leaves room for a newer change, and both ways are offered and work.
+#[test]
+fn f1_a_change_of_openkb_that_may_lie_beneath_newer_ones_waits_for_a_person() {
+    let newer = |openkb: &OpenKb| {
+        fs::write(openkb.kb.join("raw/c.md"), "# C\n").unwrap();
+        openkb.register(&["new", "c"]);
+    };
+    let mut cases = 0;
+    let mut check = |spoil: &dyn Fn(&OpenKb), reason: &str| {
+        for way in ["--undo", "--accept"] {
+            let openkb = OpenKb::dead(None);
+            spoil(&openkb);
+            let crashed = all_of(&openkb.kb);
+            for words in [&["recover", "--dry-run"][..], &["recover"]] {
+                let said = openkb.run(words);
+                assert_eq!(said.code, 3, "{said:?}");
+                let line = format!("undecidable  {ID} (OpenKB's add, 9 paths): ");
+                assert!(said.stdout.contains(&line), "{said:?}");
+                assert!(said.stdout.contains(reason), "{reason}: {said:?}");
+                for way in ["--undo", "--accept"] {
+                    let command = format!("`kbhost recover {way} {ID}`");
+                    assert!(said.stderr.contains(&command), "{said:?}");
+                }
+            }
+            assert!(openkb.run(&["doctor"]).stdout.contains(ID));
+            let mut now = all_of(&openkb.kb);
+            now.retain(|path, _| crashed.contains_key(path));
+            assert_eq!(now, crashed, "{reason}");
+            let said = openkb.run(&["recover", way, ID]);
+            if way == "--undo" {
+                assert!(said.stdout.contains("undone  "), "{said:?}");
+                let index = |tree: &std::collections::BTreeMap<String, String>| {
+                    tree.get("wiki/index.md").unwrap().clone()
+                };
+                assert_eq!(
+                    index(&tree(&openkb.kb)),
+                    index(&openkb.before.0),
+                    "{reason}"
+                );
+            } else {
+                assert!(said.stdout.contains("accepted  "), "{said:?}");
+                assert_eq!(
+                    fs::read_to_string(openkb.kb.join("wiki/index.md")).unwrap(),
+                    "half"
+                );
+            }
+            assert!(!openkb.journal().exists(), "{reason}: {said:?}");
+            cases += 1;
+        }
+    };
+    check(
+        &|openkb| openkb.edit_journal(|journal| journal["attempts"] = json!(1)),
+        "failed to roll it back",
+    );
+    check(&newer, "more than one document");
+    check(
+        &|openkb| {
+            newer(openkb);
+            openkb.edit_journal(|journal| journal["attempts"] = json!(1));
+        },
+        "failed to roll it back",
+    );
+    // An entry that is gone was taken out by something else than this change.
+    check(
+        &|openkb| fs::write(openkb.kb.join(".openkb/hashes.json"), "{}").unwrap(),
+        "more than one document",
+    );
+    check(
+        &|openkb| fs::write(openkb.kb.join(".openkb/hashes.json"), "{").unwrap(),
+        "cannot be compared",
+    );
+    check(
+        &|openkb| {
+            openkb.edit_journal(|journal| {
+                journal["entries"].as_array_mut().unwrap().remove(0);
+                let entry = json!({ "target": openkb.kb.join("raw/x"), "backup": null });
+                journal["entries"].as_array_mut().unwrap().push(entry);
+            });
+        },
+        "does not tell what",
+    );
+    // The other one was written last: that tells nothing.
+    check(
+        &|openkb| {
+            let text = fs::read(openkb.journal()).unwrap();
+            fs::write(openkb.kb.join(".openkb/journal/ffff.json"), text).unwrap();
+        },
+        "OpenKB left several",
+    );
+    covered!("doubtful journals of OpenKB: {cases}");
+    assert_eq!(cases, 14);
+}
+
+/// Accepting a change does not undo an older one beneath the pages that were just accepted.
+#[test]
+fn nothing_is_undone_beneath_what_is_accepted() {
+    let openkb = OpenKb::dead(None);
+    let foreign = openkb.env.path("journal.json");
+    fs::rename(openkb.journal(), &foreign).unwrap();
+    fs::write(openkb.kb.join(".openkb/hashes.json"), &openkb.before.1).unwrap();
+    fs::write(openkb.kb.join("wiki/index.md"), "# Index\n").unwrap();
+    let vars = [("KBHOST_FAULT", "registry.after:abort")];
+    let said = openkb.env.run_with(&vars, ["add", "docs/next.md"]);
+    assert_eq!(said.code, -1, "{said:?}");
+    let ours = fs::read_dir(openkb.kb.join(".openkb/kbhost/journal")).unwrap();
+    let ours = ours.last().unwrap().unwrap().file_name();
+    let ours = ours.to_str().unwrap();
+    fs::rename(&foreign, openkb.journal()).unwrap();
+    fs::write(openkb.kb.join("wiki/index.md"), "as I want it\n").unwrap();
+    let crashed = all_of(&openkb.kb);
+    for words in [
+        &["recover", "--accept", ID][..],
+        &["recover", "--accept", ID, "--dry-run"],
+    ] {
+        let said = openkb.run(words);
+        assert_eq!((said.code, said.stdout.as_str()), (3, ""), "{said:?}");
+        let command = format!("`kbhost recover --accept {ours}`");
+        assert!(said.stderr.contains(&command), "{said:?}");
+        assert_eq!(all_of(&openkb.kb), crashed);
+    }
+    // Both can be accepted one after the other once the newer one waits for a person, too.
+    openkb.edit_journal(|journal| journal["attempts"] = json!(1));
+    assert_eq!(openkb.run(&["recover", "--accept", ours]).code, 3);
+    assert_eq!(openkb.run(&["recover", "--accept", ID]).code, 0);
+    let index = fs::read_to_string(openkb.kb.join("wiki/index.md")).unwrap();
+    assert_eq!(index, "as I want it\n");
 }
 
 /// F3 of OpenKB: a KB that was moved after the crash cannot be rolled back. Here the part of each

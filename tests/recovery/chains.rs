@@ -19,15 +19,17 @@ use crate::support::oracle::{
 use crate::support::torture::{Rng, Torture, test_seed};
 use crate::support::{Env, Said, copy_tree};
 
-/// Recovers, and starts no converter, which is nine tenths of the time of an `add`: `init` takes a KB
-/// without its settings for one that was not made to its end.
-const RECOVER: [&str; 2] = ["init", "."];
+/// Recovers, and starts no converter, which is nine tenths of the time of an `add`.
+const RECOVER: [&str; 1] = ["recover"];
 
-/// The settings that a KB of a chain is without.
-const CONFIG: &str = ".openkb/config.yaml";
+/// Where that is done with what it found.
+const RECOVERED: &str = "recover.after";
 
 /// Chains of two or three deaths in a test run.
 const CHAINS: usize = 500;
+
+/// The same of a removal.
+const REMOVAL_CHAINS: usize = 100;
 
 /// Beside the kills, this part of the failures is tried at depth 1.
 const FAILURES_PART: f64 = 0.05;
@@ -57,6 +59,8 @@ struct Expected {
 
 struct Rig {
     env: Env,
+    /// The mutation that dies.
+    action: &'static [&'static str],
     dead: Vec<Dead>,
     /// Points at which the mutation was killed.
     points: usize,
@@ -67,8 +71,17 @@ struct Rig {
 }
 
 impl Rig {
-    fn new() -> Self {
+    fn of_update() -> Self {
         let env = documents::updated(Env::in_memory());
+        Self::new(env, &["add", "docs/a.md"])
+    }
+
+    fn of_removal() -> Self {
+        let env = documents::shared(Env::in_memory());
+        Self::new(env, &["remove", "--yes", "a"])
+    }
+
+    fn new(env: Env, action: &'static [&'static str]) -> Self {
         let expected = |name: &str, args: &[&str]| {
             let kb = env.path(&format!("{name}/kb"));
             copy_tree(&env.kb(), &kb);
@@ -83,9 +96,10 @@ impl Rig {
                 exported: exported(&kb),
             }
         };
-        let (old, new) = (expected("old", &[]), expected("new", &["add", "docs/a.md"]));
+        let (old, new) = (expected("old", &[]), expected("new", action));
         let mut rig = Self {
             env,
+            action,
             dead: Vec::new(),
             points: 0,
             old,
@@ -97,12 +111,11 @@ impl Rig {
         rig
     }
 
-    /// Kills the update at each point of its run with `fault`, and keeps what differs.
+    /// Kills the mutation at each point of its run with `fault`, and keeps what differs.
     fn kill_everywhere(&mut self, fault: &'static str) {
-        let update = ["add", "docs/a.md"];
         let kb = self.env.path(&format!("whole-{}/kb", self.points));
         copy_tree(&self.env.kb(), &kb);
-        let (_, points) = self.run(&kb, &update, fault);
+        let (_, points) = self.run(&kb, self.action, fault);
         let points: Vec<_> = points
             .iter()
             .filter(|line| !line.starts_with('#'))
@@ -123,18 +136,17 @@ impl Rig {
             let kb = self.env.path(&format!("dead/{}/kb", self.points));
             self.points += 1;
             copy_tree(&self.env.kb(), &kb);
-            let (said, _) = self.run(&kb, &update, &fault);
+            let (said, _) = self.run(&kb, self.action, &fault);
             assert_eq!(said.code, -1, "{fault}: {said:?}");
             let is_committed = place("commit.after").is_some_and(|commit| index >= commit);
             if !images.insert((is_committed, image(&kb))) {
                 fs::remove_dir_all(kb.parent().unwrap()).unwrap();
                 continue;
             }
-            fs::remove_file(kb.join(CONFIG)).unwrap();
             let copy = kb.parent().unwrap().join("whole/kb");
             copy_tree(&kb, &copy);
             let (_, trace) = self.recover(&copy, "");
-            let end = trace.iter().position(|line| line == "drain.after").unwrap();
+            let end = trace.iter().position(|line| line == RECOVERED).unwrap();
             let operations = trace[..end]
                 .iter()
                 .filter(|line| line.starts_with('#'))
@@ -153,9 +165,6 @@ impl Rig {
         let trace = kb.parent().unwrap().join("points");
         drop(fs::remove_file(&trace));
         let mut command = self.env.command(args);
-        if args == RECOVER {
-            command.current_dir(kb);
-        }
         command
             .env("KBHOST_KB", kb)
             .env("KBHOST_FAULT", fault)
@@ -168,7 +177,7 @@ impl Rig {
     /// Recovers, and goes no further.
     fn recover(&self, kb: &Path, fault: &str) -> (Said, Vec<String>) {
         let comma = if fault.is_empty() { "" } else { "," };
-        self.run(kb, &RECOVER, &format!("{fault}{comma}drain.after:abort"))
+        self.run(kb, &RECOVER, &format!("{fault}{comma}{RECOVERED}:abort"))
     }
 
     /// Recovers with a fault, and checks how that ended.
@@ -182,7 +191,6 @@ impl Rig {
 
     /// The last command of a chain.
     fn settle(&self, kb: &Path, is_committed: bool) -> Result<(), String> {
-        fs::copy(self.env.kb().join(CONFIG), kb.join(CONFIG)).unwrap();
         let (said, _) = self.run(kb, &["add", FOLLOW], "");
         if said.code != 0 || !said.stdout.starts_with("added    follow ") {
             return Err(format!("the last command: {said:?}"));
@@ -223,6 +231,25 @@ impl Rig {
         };
         run().map_err(|why: String| format!("{} then {faults:?}: {why}", dead.fault))?;
         fs::remove_dir_all(kb.parent().unwrap()).map_err(|error| error.to_string())
+    }
+
+    /// Runs all of depth one and a number of deeper chains; cases of depth one.
+    fn check(&self, name: &str, seed: u64, chains: usize) -> usize {
+        let start = Instant::now();
+        let shallow = self.depth_one(seed);
+        let failures = in_parallel(chains, |index| {
+            self.deep_chain(seed.wrapping_add(index as u64), false)
+        });
+        covered!(
+            "recovery of {name}: {} points left {} different KBs; {shallow} faults in their recovery \
+             left {} more or less recovered ones; {chains} chains of depth 2 and 3 (seed {seed}); {:.0?}",
+            self.points,
+            self.dead.len(),
+            self.seen.lock().unwrap().len(),
+            start.elapsed()
+        );
+        assert_none("recovery, depth 2 and 3", chains, &failures);
+        shallow
     }
 
     /// Kills the recovery of each KB at each of its operations, and lets a part of them fail.
@@ -316,22 +343,16 @@ fn look(dir: &Path, prefix: &str, ids: &[String], image: &mut Image) {
 
 #[test]
 fn recovery_that_dies_is_recovered() {
-    let (start, seed) = (Instant::now(), test_seed());
-    let rig = Rig::new();
-    let shallow = rig.depth_one(seed);
-    let failures = in_parallel(CHAINS, |index| {
-        rig.deep_chain(seed.wrapping_add(index as u64), false)
-    });
-    covered!(
-        "recovery: {} points left {} different KBs; {shallow} faults in their recovery left {} more or less \
-         recovered ones; {CHAINS} chains of depth 2 and 3 (seed {seed}); {:.0?}",
-        rig.points,
-        rig.dead.len(),
-        rig.seen.lock().unwrap().len(),
-        start.elapsed()
-    );
-    assert_none("recovery, depth 2 and 3", CHAINS, &failures);
+    let rig = Rig::of_update();
+    let shallow = rig.check("an update", test_seed(), CHAINS);
     assert!(rig.dead.len() > 40 && shallow > 500, "few cases: {shallow}");
+}
+
+#[test]
+fn recovery_of_a_removal_that_dies_is_recovered() {
+    let rig = Rig::of_removal();
+    let shallow = rig.check("a removal", test_seed(), REMOVAL_CHAINS);
+    assert!(rig.dead.len() > 20 && shallow > 200, "few cases: {shallow}");
 }
 
 #[test]
@@ -340,13 +361,13 @@ fn torture_recovery() {
     let Some(torture) = Torture::from_env() else {
         return;
     };
-    let rig = Rig::new();
+    let rigs = [Rig::of_update(), Rig::of_removal()];
     let (mut chains, batch) = (0, 100);
     // Once in any case: setting up takes a part of the time.
     loop {
         let first = torture.seed.wrapping_add(chains as u64);
         let failures = in_parallel(batch, |index| {
-            rig.deep_chain(first.wrapping_add(index as u64), true)
+            rigs[index % rigs.len()].deep_chain(first.wrapping_add(index as u64), true)
         });
         assert_none("recovery", batch, &failures);
         chains += batch;

@@ -56,6 +56,23 @@ pub(crate) fn updated(env: Env) -> Env {
     env
 }
 
+/// A KB with two documents that share a concept; the first has a large picture, a small one and a
+/// summary that somebody edited.
+pub(crate) fn shared(env: Env) -> Env {
+    let env = first(env);
+    env.doc("img/one.png", picture(1, LARGE_BYTES));
+    env.doc("img/two.png", picture(2, 100));
+    let text = "---\ntags: [storage, alpha]\n---\n# A\n\n![one](img/one.png) ![two](img/two.png)\n";
+    env.doc("a.md", text);
+    let said = env.run(["add", "docs/a.md", "docs/b.md"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(env.kb().join("wiki/concepts/alpha.md").exists());
+    let summary = env.kb().join("wiki/summaries/a.md");
+    let edited = fs::read_to_string(&summary).unwrap() + "\nA remark by hand.\n";
+    fs::write(summary, edited).unwrap();
+    env
+}
+
 /// A copy of the KB in which adding the first document met `fault`.
 pub(crate) fn killed(env: &Env, fault: &str) -> PathBuf {
     let kb = env.path(&format!("dead-{}/kb", fault.replace([':', '.'], "-")));

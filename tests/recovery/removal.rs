@@ -1,7 +1,5 @@
 //! Removals under the crash matrix: undone or finished as a whole, like every other mutation.
 
-use std::fs;
-
 use super::documents;
 use super::matrix::Rig;
 use crate::support::{Env, copy_tree};
@@ -9,26 +7,12 @@ use crate::support::{Env, copy_tree};
 /// Where the folder of a document's images is removed, empty by then.
 const EMPTY_FOLDER: &str = "cleanup.images-dir";
 
-/// A KB with two documents that share a concept; the first has a large picture, a small one and a
-/// summary that somebody edited.
-fn shared() -> Env {
-    let env = documents::first(Env::in_memory());
-    env.doc("img/one.png", documents::picture(1, (1 << 20) + 1));
-    env.doc("img/two.png", documents::picture(2, 100));
-    let text = "---\ntags: [storage, alpha]\n---\n# A\n\n![one](img/one.png) ![two](img/two.png)\n";
-    env.doc("a.md", text);
-    let said = env.run(["add", "docs/a.md", "docs/b.md"]);
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(env.kb().join("wiki/concepts/alpha.md").exists());
-    let summary = env.kb().join("wiki/summaries/a.md");
-    let edited = fs::read_to_string(&summary).unwrap() + "\nA remark by hand.\n";
-    fs::write(summary, edited).unwrap();
-    env
-}
-
 #[test]
 fn a_removal_of_shared_pages_images_and_hand_edits() {
-    let rig = Rig::new(shared(), &["remove", "--yes", "a"]);
+    let rig = Rig::new(
+        documents::shared(Env::in_memory()),
+        &["remove", "--yes", "a"],
+    );
     for point in [
         "snapshot.link",
         "conflict.copy",
@@ -38,6 +22,7 @@ fn a_removal_of_shared_pages_images_and_hand_edits() {
     ] {
         rig.place(point);
     }
+    rig.delayed();
     // The folder that a failing clean-up leaves is the next test's.
     let modes = ["abort", "error", "enospc"];
     rig.matrix(&modes, |_, point| point != EMPTY_FOLDER)
@@ -50,7 +35,7 @@ fn a_removal_of_shared_pages_images_and_hand_edits() {
 /// way. Method: the removal of the folder fails once.
 #[test]
 fn an_empty_image_folder_goes_with_the_next_command() {
-    let env = shared();
+    let env = documents::shared(Env::in_memory());
     let fault = format!("{EMPTY_FOLDER}:error");
     let said = env.run_with(&[("KBHOST_FAULT", &fault)], ["remove", "--yes", "a"]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -67,19 +52,25 @@ fn an_empty_image_folder_goes_with_the_next_command() {
     assert!(!folder.exists());
 }
 
-/// A fault that is one document's: the two are removed one by one.
+/// A fault that is one document's: the two are removed one by one; a kill or a full disk is both's.
 #[test]
 fn a_removal_of_two_documents() {
-    let rig = Rig::new(shared(), &["remove", "--yes", "--keep-raw", "a", "b"]);
-    rig.matrix(&["invalid"], |_, point| point != EMPTY_FOLDER)
-        .finish("remove two", 70);
+    let rig = Rig::new(
+        documents::shared(Env::in_memory()),
+        &["remove", "--yes", "--keep-raw", "a", "b"],
+    );
+    rig.delayed();
+    rig.matrix(&["abort", "enospc", "invalid"], |_, point| {
+        point != EMPTY_FOLDER
+    })
+    .finish("remove two", 210);
 }
 
 /// The removal died between its commit and its effects: what it left is cleaned up by the next
 /// command, the emptied image folder too.
 #[test]
 fn recovery_of_a_removal_that_died_after_its_commit() {
-    let env = shared();
+    let env = documents::shared(Env::in_memory());
     let (done, dead) = (env.path("done/kb"), env.path("dead/kb"));
     for (kb, fault, code) in [(&done, "", 0), (&dead, "commit.after:abort", -1)] {
         copy_tree(&env.kb(), kb);
@@ -99,7 +90,7 @@ fn recovery_of_a_removal_that_died_after_its_commit() {
 /// The removal died with everything gone and nothing committed.
 #[test]
 fn recovery_of_a_removal_that_died_before_its_commit() {
-    let env = shared();
+    let env = documents::shared(Env::in_memory());
     let (settled, dead) = (env.kb(), env.path("dead/kb"));
     copy_tree(&settled, &dead);
     let vars = [

@@ -292,6 +292,42 @@ fn three_ways() {
     assert_eq!(cases, 11);
 }
 
+/// Goal: a hash is not believed where the original says otherwise. Method: an old `hashes.json` comes
+/// back after an update, then the original becomes a version that neither side has.
+#[test]
+fn a_hash_that_the_original_contradicts_is_not_merged() {
+    let env = Env::new();
+    let kb = env.kb();
+    env.doc("a.md", "# One\n");
+    assert_eq!(env.run(["add", "docs"]).code, 0);
+    let old = hashes(&kb);
+    env.doc("a.md", "# Two\n");
+    env.doc("c.md", "# C\n");
+    assert_eq!(env.run(["add", "docs"]).code, 0);
+    write_hashes(&kb, &old);
+    let said = env.run(["registry", "import"]);
+    assert!(
+        said.stdout
+            .contains("a  hashes.json: stale, registry: same"),
+        "{said:?}"
+    );
+    fs::write(kb.join("raw/a.md"), "# Three\n").unwrap();
+    let said = env.run(["registry", "import", "--merge"]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("neither side's version"), "{said:?}");
+    fs::write(kb.join("raw/a.md"), "# Two\n").unwrap();
+    let said = env.run(["registry", "import", "--merge"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stderr.contains("the registry's is kept"),
+        "the user is told: {said:?}"
+    );
+    assert_eq!(key_of(&hashes(&kb), "a"), hex(b"# Two\n"));
+    env.doc("a.md", "# One\n");
+    let said = env.run(["add", "docs/a.md"]);
+    assert!(said.stdout.starts_with("updated"), "{said:?}");
+}
+
 /// F1 of the peer, on our side: a command that dies between its commit and its export, and OpenKB that
 /// then changes the file from before, must not make the merge take our newest document for removed.
 #[cfg(feature = "fault-points")]

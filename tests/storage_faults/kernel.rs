@@ -1,8 +1,8 @@
 //! The N-th system call of the whole process, by `strace`: SQLite, staging and the loader too.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::scenario::{Injection, Scenario};
@@ -47,8 +47,8 @@ fn tracer(call: &str, end: &str, nth: usize, paths: &[String], log: &str) -> Vec
         format!("inject={call}:{end}:when={nth}"),
     );
     words.extend(["-e", &trace, "-e", &inject]);
-    // A filter in the kernel would not see the paths.
-    if paths.is_empty() {
+    // A filter in the kernel would not see the paths, and with it signals are not injected.
+    if paths.is_empty() && !end.starts_with("signal") {
         words.push("--seccomp-bpf");
     }
     let paths = paths.iter().flat_map(|path| ["-P", path]);
@@ -87,7 +87,13 @@ fn case(
     Ok((met, reached, told, code))
 }
 
-/// Every call meets every end, N counting up until the run does not meet it; a part of all that.
+/// Calls that every mutation makes, some thread of it.
+const MADE: [&str; 6] = [
+    "openat2", "write", "fsync", "renameat", "unlinkat", "mkdirat",
+];
+
+/// Every call meets every end, N counting up until the run does not meet it; the first of each in any
+/// case, and a part of the others.
 fn every_call(
     scenario: &Scenario,
     seed: u64,
@@ -95,7 +101,7 @@ fn every_call(
     goes_on: impl Fn() -> bool + Sync,
 ) -> usize {
     let start = Instant::now();
-    let cases = AtomicUsize::new(0);
+    let counts = Mutex::new(BTreeMap::<(&str, &str), usize>::new());
     let rows: Vec<_> = CALLS
         .iter()
         .flat_map(|call| ENDS.map(|end| (*call, end)))
@@ -104,7 +110,7 @@ fn every_call(
         let (call, end) = rows[index];
         let mut rng = Rng::new(seed.wrapping_add(index as u64));
         for nth in 1..CALLS_MAX {
-            if !rng.chance(part) {
+            if !rng.chance(part) && nth > 1 {
                 continue;
             }
             if !goes_on() {
@@ -115,19 +121,28 @@ fn every_call(
             if !met {
                 return Ok(());
             }
-            cases.fetch_add(1, Ordering::SeqCst);
+            *counts.lock().unwrap().entry((end, call)).or_default() += 1;
         }
         Err(format!("{call}:{end}: no end"))
     });
-    let cases = cases.into_inner();
+    let counts = counts.into_inner().unwrap();
+    let cases = counts.values().sum();
+    let of_end = |end: &str| {
+        let row = counts.iter().filter(|((of, _), _)| *of == end);
+        let cases: usize = row.clone().map(|(_, cases)| cases).sum();
+        format!("{end} {cases} at {} calls", row.count())
+    };
     covered!(
-        "system call faults: {}: {} calls by {} ends, {cases} cases (seed {seed}), {:.0?}",
+        "system call faults: {}: {cases} cases ({}; seed {seed}), {:.0?}",
         scenario.name,
-        CALLS.len(),
-        ENDS.len(),
+        ENDS.map(of_end).join(", "),
         start.elapsed()
     );
     assert_none(scenario.name, cases, &failures);
+    for (call, end) in MADE.iter().flat_map(|call| ENDS.map(|end| (*call, end))) {
+        let is_met = counts.contains_key(&(end, call)) || !goes_on();
+        assert!(is_met, "{}: no case of {call}:{end}", scenario.name);
+    }
     cases
 }
 
@@ -138,6 +153,15 @@ fn system_calls_fail_or_are_the_last() {
     }
     let cases = every_call(&Scenario::update(), test_seed(), 0.15, || true);
     assert!(cases >= 60, "only {cases} cases");
+}
+
+#[test]
+fn system_calls_of_a_removal_fail_or_are_the_last() {
+    if !has("strace") {
+        return skip("faults of system calls", "strace is not installed");
+    }
+    let cases = every_call(&Scenario::removal(), test_seed(), 0.08, || true);
+    assert!(cases >= 40, "only {cases} cases");
 }
 
 /// Goal: an error of a sync is neither taken for success nor for failure of the commit. Method: each
@@ -184,6 +208,7 @@ fn torture_system_calls() {
         Scenario::small_add(),
         Scenario::update(),
         Scenario::failing_add(),
+        Scenario::removal(),
     ];
     let mut cases = 0;
     for scenario in &scenarios {

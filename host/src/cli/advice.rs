@@ -153,10 +153,22 @@ fn of_kb(error: &KbError) -> Advice {
                 path.display()
             ),
         ),
+        KbError::TooManyJournals(dir) => Advice::new(
+            Exit::Recovery,
+            "too-many-journals",
+            format!(
+                "look into `{dir}`, move out of it what kbhost and OpenKB did not make, and run \
+                 `kbhost recover`"
+            ),
+        ),
         KbError::HashesJson { path, .. } => Advice::new(
             Exit::Recovery,
             "hashes-json",
-            format!("correct `{}`, or restore it from a backup", path.display()),
+            format!(
+                "correct `{}`, or restore it from a backup; where kbhost has a registry, `kbhost \
+                 registry export` sets the file aside and writes it anew",
+                path.display()
+            ),
         ),
     }
 }
@@ -223,6 +235,9 @@ fn of_recover(error: &RecoverError) -> Advice {
         RecoverError::NotUndoable { hint, .. } => {
             Advice::new(Exit::Recovery, "not-undoable", hint.clone())
         }
+        RecoverError::NotAcceptable { hint, .. } => {
+            Advice::new(Exit::Recovery, "not-acceptable", hint.clone())
+        }
     }
 }
 
@@ -265,6 +280,11 @@ fn of_mutation(error: &MutationError) -> Advice {
             Exit::Recovery,
             "newer-registry",
             "use that version; `kbhost --version` names this one",
+        ),
+        MutationError::ReaderInTheWay => Advice::new(
+            Exit::Busy,
+            "reader-in-the-way",
+            "a reader is in the way: end what reads the registry, then run the same command again",
         ),
         MutationError::NoFreeName(_) => Advice::new(
             Exit::Failed,

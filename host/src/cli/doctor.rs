@@ -39,7 +39,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
         Err(error) => return Err(error.into()),
     };
     let busy = lock.is_none();
-    let report = doctor::examine(&root)?;
+    let report = doctor::examine(&root, &settings.program(&root))?;
     // A terminal may be slow: nobody waits for it.
     drop(lock);
     if ui.json() {

@@ -13,14 +13,16 @@ use super::ui::Ui;
 use crate::kb::config::Config;
 use crate::kb::{KbRoot, layout, shell_word as word};
 use crate::mutation::{
-    self, JournalReport, JournalState, OwnerOptions, Place, RecoverAction, RecoverRequest,
-    Recovered,
+    self, AcquireError, JournalReport, JournalState, OwnerOptions, Place, RecoverAction,
+    RecoverRequest, Recovered,
 };
 
 #[derive(Serialize)]
 struct Answer<'a> {
     dry_run: bool,
     journals: Vec<Entry<'a>>,
+    /// There was a registry and there is none: a rebuild comes next.
+    registry_lost: bool,
 }
 
 #[derive(Serialize)]
@@ -56,15 +58,27 @@ pub(super) fn run(
         };
         mutation::recover(&root, &options, &request)?
     };
-    let is_done = found.iter().all(Recovered::is_settled);
+    let is_lost = mutation::is_registry_lost(&root)?;
+    // Whoever settled one journal by hand is on the way to the rebuild.
+    let is_trouble = is_lost && matches!(request, RecoverRequest::Drain);
+    let is_done = !is_trouble && found.iter().all(Recovered::is_settled);
     let entries: Vec<Entry<'_>> = found.iter().map(entry).collect();
     if ui.json() {
         ui.answer(Answer {
             dry_run: args.dry_run,
             journals: entries,
+            registry_lost: is_lost,
         });
     } else {
-        tell(ui, &entries, args.dry_run);
+        if !(is_trouble && entries.is_empty()) {
+            tell(ui, &entries, args.dry_run);
+        }
+        let lost = CommandError::report_acquire(&AcquireError::lost_registry());
+        if is_trouble {
+            ui.error(&lost);
+        } else if let (true, Some(hint)) = (is_lost, &lost.hint) {
+            ui.hint(hint);
+        }
     }
     Ok(if is_done { Exit::Done } else { Exit::Recovery })
 }
@@ -158,7 +172,9 @@ fn outcome(recovered: &Recovered) -> &'static str {
         RecoverAction::Failed => "not undone",
         RecoverAction::Untouched => match (&recovered.report.place, &recovered.report.state) {
             (Place::Quarantine, _) => "in quarantine",
-            (_, JournalState::Undecidable { .. }) => "undecidable",
+            (_, JournalState::Undecidable { .. } | JournalState::ForeignUncertain { .. }) => {
+                "undecidable"
+            }
             (_, JournalState::ForeignOutside { .. }) => "refused",
             (_, JournalState::Malformed { .. }) => "malformed",
             _ => "waiting",
@@ -213,7 +229,9 @@ fn explanation(recovered: &Recovered) -> String {
 /// Why a journal is not settled.
 fn reason(report: &JournalReport) -> String {
     match &report.state {
-        JournalState::Undecidable { reason } => format!("{reason}; nothing was touched"),
+        JournalState::Undecidable { reason } | JournalState::ForeignUncertain { reason } => {
+            format!("{reason}; nothing was touched")
+        }
         JournalState::Malformed { reason } => {
             format!("it is no valid journal: {reason}; nothing was touched")
         }
@@ -278,6 +296,13 @@ fn hints(recovered: &Recovered) -> Vec<String> {
             "after that, `kbhost registry rebuild` makes a lost or damaged registry anew"
                 .to_owned(),
         ],
+        (JournalState::ForeignUncertain { .. }, _) => vec![
+            undo(
+                "to undo it, and with it what OpenKB did since to its registry and the same pages \
+                 (of several the newest first)",
+            ),
+            accept,
+        ],
         (JournalState::Active, Place::Quarantine) => {
             vec![undo("to try again, once the cause is gone"), accept]
         }
@@ -291,7 +316,6 @@ fn hints(recovered: &Recovered) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::kb::KbPath;
-    use crate::mutation::AcquireError;
 
     fn recovered(place: Place, state: JournalState, action: RecoverAction) -> Recovered {
         Recovered {
@@ -391,6 +415,7 @@ mod tests {
         let answer = Answer {
             dry_run: false,
             journals: vec![entry(&failed)],
+            registry_lost: false,
         };
         let value = serde_json::to_value(&answer).unwrap();
         let journal = &value["journals"][0];

@@ -94,10 +94,15 @@ fn tell_export(ui: &mut Ui, exported: &Exported) {
     } = exported;
     ui.line(&format!("{path}"));
     ui.note(&if exported.written {
-        format!("{documents} documents written")
+        format!("{} written", counted(*documents))
     } else {
-        format!("{documents} documents: the file was as it should be")
+        format!("{}: the file was as it should be", counted(*documents))
     });
+    if let Some(kept) = &exported.set_aside {
+        ui.note(&format!(
+            "the file that was there could not be read; it is kept as {kept}"
+        ));
+    }
 }
 
 fn tell_backup(ui: &mut Ui, root: &KbRoot, backup: &Backup) {
@@ -156,6 +161,7 @@ fn line_of(one: &Difference) -> String {
         Change::Changed => "changed",
         Change::Removed => "removed",
         Change::Missing => "missing",
+        Change::Stale => "stale",
     };
     let conflict = one.conflict.as_ref();
     let conflict = conflict.map_or_else(String::new, |why| format!("  conflict: {why}"));
@@ -188,8 +194,8 @@ fn tell_merge(ui: &mut Ui, merged: &Merged) -> Exit {
         ));
     } else {
         ui.warning(&format!(
-            "nothing was merged: {} conflicts",
-            merged.comparison.conflicts()
+            "nothing was merged: {}",
+            plural(merged.comparison.conflicts() as u64, "conflict")
         ));
         ui.hint(SETTLE);
     }
@@ -233,7 +239,7 @@ fn is_agreed(ui: &mut Ui, health: &Health) -> bool {
 
 fn state_of(health: &Health) -> String {
     match health {
-        Health::Sound { documents } => format!("sound, with {documents} documents"),
+        Health::Sound { documents } => format!("sound, with {}", counted(*documents)),
         Health::Missing => "missing".to_owned(),
         Health::Damaged { reason } => format!("damaged: {reason}"),
         Health::Newer { schema } => format!("of a newer version, schema {schema}"),
@@ -253,7 +259,8 @@ fn tell_not_needed(ui: &mut Ui, documents: u64) {
         });
     }
     ui.note(&format!(
-        "nothing to rebuild: the registry is sound, with {documents} documents"
+        "nothing to rebuild: the registry is sound, with {}",
+        counted(documents)
     ));
     ui.hint(
         "if it is older than the files, `kbhost registry rebuild --yes` brings it in line with them",
@@ -309,19 +316,19 @@ fn lines(report: &RebuildReport, config: &Config) -> Vec<String> {
         lines.push(format!("What was left of it: {aside}"));
     }
     match &report.base {
-        Some(base) => lines.push(format!("From {base}: {} documents", recovered.from_base)),
+        Some(base) => lines.push(format!("From {base}: {}", counted(recovered.from_base))),
         None => lines.push("From a backup: none is sound".to_owned()),
     }
     if recovered.updated > 0 {
         lines.push(format!("Of these updated since: {}", recovered.updated));
     }
     lines.push(format!(
-        "From hashes.json: {} documents",
-        recovered.from_hashes_json
+        "From hashes.json: {}",
+        counted(recovered.from_hashes_json)
     ));
     lines.push(format!(
-        "From raw/ and wiki/ alone: {} documents",
-        recovered.from_files
+        "From raw/ and wiki/ alone: {}",
+        counted(recovered.from_files)
     ));
     if recovered.edited > 0 {
         lines.push(format!("Pages edited by hand: {}", recovered.edited));
@@ -330,6 +337,17 @@ fn lines(report: &RebuildReport, config: &Config) -> Vec<String> {
         lines.push("hashes.json: not written, as the settings say".to_owned());
     }
     lines
+}
+
+fn counted(documents: u64) -> String {
+    plural(documents, "document")
+}
+
+fn plural(count: u64, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        count => format!("{count} {what}s"),
+    }
 }
 
 #[cfg(test)]

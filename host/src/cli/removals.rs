@@ -103,7 +103,11 @@ impl Summary {
 
     /// The summary as a line; counts of zero are left out.
     fn line(&self) -> String {
-        let mut line = format!("{} removed", self.removed);
+        self.line_with("removed")
+    }
+
+    fn line_with(&self, removed: &str) -> String {
+        let mut line = format!("{} {removed}", self.removed);
         for (count, what) in [(self.failed, "failed"), (self.not_tried, "not tried")] {
             if count > 0 {
                 line.push_str(&format!(", {count} {what}"));
@@ -241,7 +245,7 @@ impl<'a> Reporter<'a> {
         for path in &edited {
             self.ui.line(&format!("  edit   {path}"));
         }
-        let line = Summary::of(&self.documents).line();
+        let line = Summary::of(&self.documents).line_with("would be removed");
         self.ui.note(&format!(
             "dry run: {line}; as the knowledge base is now, without the lock"
         ));

@@ -9,9 +9,9 @@ use std::sync::atomic::AtomicBool;
 
 use super::args::{Color, GlobalArgs, LockArgs, LogFormat};
 use super::notes::Notes;
-use crate::kb::Candidates;
 use crate::kb::clock::Clock;
 use crate::kb::config::Jobs;
+use crate::kb::{Candidates, KbRoot, shell_word};
 use crate::mutation::{LockOptions, Waiting};
 use crate::userdir::known_kbs;
 
@@ -156,6 +156,19 @@ impl Settings {
             allow_network_fs: args.allow_network_fs,
             on_wait: Some(Arc::new(move |wait| waiting.note(&waiting_line(wait)))),
             on_warning: Some(Arc::new(move |text| warning.warning(text.as_str()))),
+        }
+    }
+
+    /// How this program is called on `root` from here: a KB that is not found by walking up has to
+    /// be named.
+    pub(super) fn program(&self, root: &KbRoot) -> String {
+        let walking_up = Candidates {
+            current_dir: self.candidates.current_dir.clone(),
+            ..Candidates::default()
+        };
+        match KbRoot::resolve(&walking_up) {
+            Ok(found) if found.path() == root.path() => "kbhost".to_owned(),
+            _ => format!("kbhost --kb-dir {}", shell_word(root.path())),
         }
     }
 

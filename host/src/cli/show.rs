@@ -12,7 +12,7 @@ use super::terminal::multi_line;
 use super::ui::Ui;
 use crate::kb::config::Config;
 use crate::kb::registry::{Catalogue, DocumentRow};
-use crate::kb::{KbPath, KbRoot, layout};
+use crate::kb::{KbPath, KbRoot, SafeLine, layout};
 use crate::mutation::{OwnerOptions, PageReader};
 
 /// No page is larger: a converter's whole output is bounded by as much.
@@ -23,6 +23,7 @@ struct Answer<'a> {
     document: &'a DocumentRow,
     page: &'a KbPath,
     text: &'a str,
+    warnings: &'a [SafeLine],
 }
 
 /// Prints the converted text, or the summary, of the one document that is meant.
@@ -36,10 +37,14 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
     let found = Catalogue::open(&root)?.find(&args.document)?;
     let document = the_one(found, "show", &args.document)?;
     let page = page_of(&document, args.summary);
-    let read = reader.read(&page, PAGE_BYTES_MAX)?;
+    let read = reader.read(&page, PAGE_BYTES_MAX);
+    let warnings = reader.warnings().to_vec();
     // Whoever reads what is printed may take an hour.
     drop(reader);
-    let Some(bytes) = read else {
+    for warning in &warnings {
+        ui.warning(warning.as_str());
+    }
+    let Some(bytes) = read? else {
         let name = document.doc_name;
         return Err(CommandError::NoPage { name, path: page });
     };
@@ -53,6 +58,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
             document: &document,
             page: &page,
             text: &String::from_utf8_lossy(&bytes),
+            warnings: &warnings,
         });
     } else {
         print(ui, &bytes);

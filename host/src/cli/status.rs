@@ -11,6 +11,7 @@ use super::terminal::one_line;
 use super::ui::Ui;
 use crate::kb::registry::{Catalogue, Totals};
 use crate::kb::{KbError, KbPath, KbRoot, layout};
+use crate::mutation::is_registry_lost;
 
 #[derive(Debug, Serialize)]
 struct Pages {
@@ -26,6 +27,8 @@ struct Answer {
     wiki: Vec<Pages>,
     /// Only OpenKB's registry is there yet.
     openkb: bool,
+    /// There was a registry and there is none.
+    registry_lost: bool,
     /// Mutations that did not end.
     journals: usize,
     /// What recovery could not undo.
@@ -48,6 +51,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
         totals: catalogue.totals()?,
         wiki: pages(&root)?,
         openkb: catalogue.is_openkb(),
+        registry_lost: is_registry_lost(&root)?,
         journals: count(&layout::journal_dir())?,
         quarantined: count(&layout::quarantine_dir())?,
         conflicts: count(&layout::conflicts_dir())?,
@@ -59,7 +63,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
     for line in lines(&answer) {
         ui.line(&line);
     }
-    for hint in hints(&answer) {
+    for hint in hints(&answer, &settings.program(&root)) {
         ui.hint(&hint);
     }
     Ok(Exit::Done)
@@ -97,7 +101,9 @@ fn lines(answer: &Answer) -> Vec<String> {
     let pages = answer.wiki.iter();
     lines.extend(pages.map(|folder| format!("Pages in {}: {}", folder.dir, folder.pages)));
     lines.push(format!("Last change: {}", one_line(last_change)));
-    if answer.openkb {
+    if answer.registry_lost {
+        lines.push("Registry: lost".to_owned());
+    } else if answer.openkb {
         lines.push(
             "Made by OpenKB: its registry is read as it is; the first change imports it".to_owned(),
         );
@@ -112,16 +118,23 @@ fn lines(answer: &Answer) -> Vec<String> {
     lines
 }
 
-fn hints(answer: &Answer) -> Vec<String> {
+/// What to do, as commands of `program`.
+fn hints(answer: &Answer, program: &str) -> Vec<String> {
     let mut hints = Vec::new();
+    if answer.registry_lost {
+        hints.push(format!(
+            "`{program} registry rebuild` makes the registry anew from its newest backup and the files"
+        ));
+    }
     if answer.journals > 0 {
-        hints.push(
-            "unless another command is at work, `kbhost recover` settles unfinished changes"
-                .to_owned(),
-        );
+        hints.push(format!(
+            "unless another command is at work, `{program} recover` settles unfinished changes"
+        ));
     }
     if answer.quarantined > 0 {
-        hints.push("`kbhost recover` tells what could not be undone and how to go on".to_owned());
+        hints.push(format!(
+            "`{program} recover` tells what could not be undone and how to go on"
+        ));
     }
     if answer.conflicts > 0 {
         let dir = layout::conflicts_dir();
@@ -162,6 +175,7 @@ mod tests {
                 pages: 3,
             }],
             openkb: false,
+            registry_lost: false,
             journals: 0,
             quarantined: 0,
             conflicts: 0,
@@ -179,7 +193,7 @@ mod tests {
                 "Last change: 2026-01-02T03:04:05Z",
             ]
         );
-        assert!(hints(&answer()).is_empty());
+        assert!(hints(&answer(), "kbhost").is_empty());
     }
 
     #[test]
@@ -191,16 +205,16 @@ mod tests {
         };
         let lines = lines(&answer);
         assert_eq!(lines[4..], ["Unfinished changes: 1", "In quarantine: 2"]);
-        let hints = hints(&answer);
-        assert!(hints[0].contains("`kbhost recover`"));
-        assert!(hints[1].contains("`kbhost recover`"));
+        let hints = hints(&answer, "kbhost --kb-dir /kb");
+        assert!(hints[0].contains("`kbhost --kb-dir /kb recover`"));
+        assert!(hints[1].contains("`kbhost --kb-dir /kb recover`"));
     }
 
     #[test]
     fn json_shape() {
         assert_eq!(
             super::super::json::line(Some("status"), answer()),
-            r#"{"kbhost":1,"command":"status","path":"/kb","documents":3,"bytes":5000000,"last_change":"2026-01-02T03:04:05Z","wiki":[{"dir":"wiki/sources","pages":3}],"openkb":false,"journals":0,"quarantined":0,"conflicts":0}"#
+            r#"{"kbhost":1,"command":"status","path":"/kb","documents":3,"bytes":5000000,"last_change":"2026-01-02T03:04:05Z","wiki":[{"dir":"wiki/sources","pages":3}],"openkb":false,"registry_lost":false,"journals":0,"quarantined":0,"conflicts":0}"#
         );
     }
 

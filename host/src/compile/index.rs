@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::page::{Page, Place};
 use super::pages::Draft;
-use super::render::EMPTY_INDEX;
-use crate::kb::view::IndexSection;
+use super::render::{EMPTY_INDEX, TermPage, index_entry_of, listed_entry};
+use crate::kb::view::{IndexSection, ORDINAL_MAX};
 use crate::kb::{DocName, KbError, KbPath, layout};
 use crate::prepare::TermKind;
 
@@ -20,6 +20,17 @@ const ENTRIES_MAX: usize = 1_000;
 
 /// Ordinals of a shard: a page that can be read, and that costs little to write.
 pub const SHARD_ENTRIES: i64 = 250;
+
+/// The number of the shard of a section that a file of this name would be; `None` for other files, and
+/// for numbers that no ordinal leads to.
+#[must_use]
+pub fn shard_number(section: IndexSection, file_name: &str) -> Option<i64> {
+    let number = file_name.strip_prefix(section.noun())?.strip_prefix('-')?;
+    let number: i64 = number.strip_suffix(".md")?.parse().ok()?;
+    let is_one = (1..=ORDINAL_MAX / SHARD_ENTRIES + 1).contains(&number)
+        && layout::index_shard(section.noun(), number).file_name() == file_name;
+    is_one.then_some(number)
+}
 
 /// What the registry has to know of a change of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -293,7 +304,10 @@ impl Draft<'_> {
         })?;
         self.facts.push(IndexFact::Sharded(section));
         for (number, lines) in &shards {
-            self.edit_shard(shard(number), |page| page.append_lines(title, lines))?;
+            let shard = shard(number);
+            // Its entries come from `index.md`, not from the registry.
+            self.make_empty(&shard.path(), &shard.empty_page())?;
+            self.edit_shard(shard, |page| page.append_lines(title, lines))?;
         }
         Ok(())
     }
@@ -326,35 +340,79 @@ impl Draft<'_> {
         edit: impl FnOnce(&mut Page<'_>),
     ) -> Result<(), KbError> {
         let path = shard.path();
-        if self.text(&path)?.is_none_or(|text| text.trim().is_empty()) {
-            self.set(path.clone(), Some(shard.empty_page()))?;
+        if self.make_empty(&path, &shard.empty_page())? {
+            let entries = usize::try_from(SHARD_ENTRIES).expect("a small number");
+            self.fill(&path, shard.section, shard.range(), entries)?;
         }
         self.edit(&path, edit)?;
         self.edit_index(|index| link_shard(index, shard))
     }
 
-    /// Edits `index.md`. One that is missing is made, with links to all shards there are.
+    /// Makes a page that is not there, or is blank, and says whether it did.
+    fn make_empty(&mut self, path: &KbPath, empty: &str) -> Result<bool, KbError> {
+        let is_missing = self.text(path)?.is_none_or(|text| text.trim().is_empty());
+        if is_missing {
+            self.set(path.clone(), Some(empty.to_owned()))?;
+        }
+        Ok(is_missing)
+    }
+
+    /// Writes the entries that the registry knows into a page of the index that was lost.
+    fn fill(
+        &mut self,
+        path: &KbPath,
+        section: IndexSection,
+        (first, last): (i64, i64),
+        entries_max: usize,
+    ) -> Result<(), KbError> {
+        let kind = match section {
+            IndexSection::Documents => None,
+            IndexSection::Concepts => Some(TermKind::Concept),
+            IndexSection::Entities => Some(TermKind::Entity),
+        };
+        let lines = match kind {
+            None => {
+                let listed = self.view.documents_between(first, last, entries_max)?;
+                listed.iter().map(listed_entry).collect()
+            }
+            Some(kind) => {
+                let mut lines = Vec::new();
+                for slug in self.view.terms_between(kind, first, last, entries_max)? {
+                    let Some(page) = TermPage::new(kind, &slug) else {
+                        continue;
+                    };
+                    // What its page says of itself; one that is gone has no entry.
+                    if let Some(text) = self.text(&page.path)? {
+                        lines.push(index_entry_of(&page, &Page::parse(text)));
+                    }
+                }
+                lines
+            }
+        };
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.edit(path, |page| page.append_lines(section.title(), &lines))
+    }
+
+    /// Edits `index.md`. One that is missing is made, with links to all shards there are, and with
+    /// the entries of the sections that are not parted.
     fn edit_index(&mut self, edit: impl FnOnce(&mut Page<'_>)) -> Result<(), KbError> {
         let path = layout::index_page();
-        if self.text(&path)?.is_none_or(|text| text.trim().is_empty()) {
-            self.set(path.clone(), Some(EMPTY_INDEX.to_owned()))?;
+        if self.make_empty(&path, EMPTY_INDEX)? {
             for section in IndexSection::ALL {
-                self.link_shards(section)?;
+                if self.is_sharded(section)? {
+                    self.link_shards(section)?;
+                } else {
+                    self.fill(&path, section, (1, ORDINAL_MAX), ENTRIES_MAX)?;
+                }
             }
         }
         self.edit(&path, edit)
     }
 
     fn link_shards(&mut self, section: IndexSection) -> Result<(), KbError> {
-        if !self.is_sharded(section)? {
-            return Ok(());
-        }
-        let last = match section {
-            IndexSection::Documents => self.view.last_document_ordinal()?,
-            IndexSection::Concepts => self.view.last_term_ordinal(TermKind::Concept)?,
-            IndexSection::Entities => self.view.last_term_ordinal(TermKind::Entity)?,
-        };
-        for number in 1..=Shard::of(section, last).number {
+        for number in self.view.shards(section)? {
             let shard = Shard { section, number };
             if self.text(&shard.path())?.is_some() {
                 self.edit(&layout::index_page(), |index| link_shard(index, shard))?;

@@ -14,6 +14,6 @@ mod terms;
 mod words;
 
 pub use analysis::analyse;
-pub use index::{IndexFact, IndexFacts, SHARD_ENTRIES};
+pub use index::{IndexFact, IndexFacts, SHARD_ENTRIES, shard_number};
 pub use pages::{ChangeSet, MENTIONS_MAX, NamedDocument, PageChange, compile, retract};
 pub use render::EMPTY_INDEX;

@@ -1,9 +1,10 @@
 //! The text of new pages and of the lines that are ours, in the peer's formats.
 
 use super::escape;
+use super::page::Page;
 use super::pages::NamedDocument;
 use super::terms;
-use crate::kb::view::Mention;
+use crate::kb::view::{Listed, Mention};
 use crate::kb::{DocName, KbPath, SafeLine, layout};
 use crate::prepare::{AnalysisTerm, TermKind};
 
@@ -195,6 +196,43 @@ pub(super) fn document_entry(document: &NamedDocument<'_>) -> String {
         doc_type(document)
     );
     with_text(link, &document.analysis.description)
+}
+
+/// The line of the index that links to a registered document.
+pub(super) fn listed_entry(listed: &Listed) -> String {
+    let doc_type = match listed.doc_type.as_str() {
+        "pageindex" => "pageindex",
+        _ => "short",
+    };
+    let link = format!("- [[{}]] ({doc_type})", summary_target(&listed.name));
+    with_text(link, &listed.description)
+}
+
+/// The line of the index that links to the page of a term, from what the page says of itself.
+pub(super) fn index_entry_of(page: &TermPage, text: &Page<'_>) -> String {
+    let told = |key: &str| -> Option<String> {
+        let matter = text.front_matter()?;
+        let line = text
+            .lines()
+            .take(matter.end)
+            .find_map(|line| line.strip_prefix(key))?;
+        serde_saphyr::from_str(line.trim()).ok()
+    };
+    let description = SafeLine::new(&told("description:").unwrap_or_default());
+    let link = match page.kind {
+        TermKind::Concept => format!("- [[{}]]", page.target),
+        TermKind::Entity => {
+            let kind = ["Person", "Organization"]
+                .into_iter()
+                .find(|kind| told("type:").as_deref() == Some(*kind));
+            format!(
+                "- [[{}]] ({})",
+                page.target,
+                kind.unwrap_or("Other").to_lowercase()
+            )
+        }
+    };
+    with_text(link, &description)
 }
 
 fn with_text(link: String, text: &SafeLine) -> String {

@@ -1,19 +1,24 @@
 //! Registry and files, both ways, with digests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
 use super::registry::{Registered, chain};
 use super::{Report, Severity};
-use crate::kb::registry::DocumentRow;
+use crate::kb::registry::{DocumentRow, UNKNOWN_DIGEST};
 use crate::kb::walk::{Found, Kind, walk};
 use crate::kb::{ContentHash, KbError, KbPath, KbRoot, identity, layout, shell_word};
 
-const REBUILD: &str = "kbhost registry rebuild";
-
 /// Bytes that are hashed at once.
 const BUFFER_BYTES: usize = 256 << 10;
+
+/// An input whose size is not registered is read up to this size: twice what an input may have by
+/// default.
+const INPUT_BYTES_MAX: u64 = 1 << 30;
 
 /// The regular files of `raw/` and `wiki/`.
 pub(super) struct Tree {
@@ -47,7 +52,7 @@ pub(super) fn examine(
         let settled = |path: &KbPath| !unsettled.contains(path);
         let newer = newer_documents(registry, &tree, &settled, report);
         registered(root, registry, &documents, &tree, &settled, report);
-        unregistered(registry, &tree, &newer, &settled, report);
+        unregistered(root, registry, &tree, &newer, &settled, report);
     }
     report.files = tree.files.len() as u64;
     Ok(tree)
@@ -163,7 +168,7 @@ fn newer_documents(
             "registry-older",
             name,
             "the document is there with all its files, but not registered: the registry is older than its files",
-            REBUILD,
+            report.kbhost("registry rebuild --yes"),
         );
     }
     newer
@@ -190,7 +195,7 @@ fn registered(
             continue;
         }
         match digest(root, &page.path) {
-            Ok(now) if now == page.sha256 => {}
+            Ok(now) if now == page.sha256 || page.sha256 == UNKNOWN_DIGEST => {}
             Ok(_) => edited(root, &page.path, report),
             Err(error) => report.add(
                 Severity::Error,
@@ -213,26 +218,16 @@ fn registered(
 
 fn missing(root: &KbRoot, path: &KbPath, owner: Option<&DocumentRow>, report: &mut Report) {
     let Some(row) = owner else {
+        let command = report.kbhost("list");
         return report.add(
             Severity::Note,
             "page-missing",
             path.as_str(),
             "the page was removed by hand; the next change that concerns it goes without it",
-            "kbhost list",
+            command,
         );
     };
-    let is_original = path.starts_with(&layout::raw_dir());
-    let source = row.source_key.as_str();
-    // The original input makes all of it anew, if it still is where it was.
-    let input = match (std::path::Path::new(source).is_absolute(), is_original) {
-        (true, _) => shell_word(source),
-        (false, false) => match &row.raw_path {
-            Some(raw) => format!("A-COPY-OF-{}", shell_word(root.join(raw))),
-            None => "PATH".to_owned(),
-        },
-        (false, true) => "PATH".to_owned(),
-    };
-    let (code, message) = if is_original {
+    let (code, message) = if path.starts_with(&layout::raw_dir()) {
         (
             "original-missing",
             "the original of a registered document is missing",
@@ -240,44 +235,120 @@ fn missing(root: &KbRoot, path: &KbPath, owner: Option<&DocumentRow>, report: &m
     } else {
         ("file-missing", "a file of a registered document is missing")
     };
-    report.add(
-        Severity::Error,
-        code,
-        path.as_str(),
-        message,
-        format!(
-            "kbhost remove --yes {} && kbhost add {input}",
-            shell_word(row.doc_name.as_str())
-        ),
-    );
+    let command = remedy(root, row, report);
+    report.add(Severity::Error, code, path.as_str(), message, command);
+}
+
+/// What brings a document's files back. Bytes that are not known to be the registered ones are no
+/// reason to remove anything.
+fn remedy(root: &KbRoot, row: &DocumentRow, report: &Report) -> String {
+    let name = shell_word(row.doc_name.as_str());
+    let look = || {
+        let source = row.source_path.as_ref().map(|path| root.has_file(path));
+        match source {
+            Some(Ok(true)) => report.kbhost(&format!("show {name}")),
+            _ => report.kbhost("list"),
+        }
+    };
+    let raw_dir = layout::raw_dir();
+    let Some(raw) = row.raw_path.as_ref() else {
+        return look();
+    };
+    if raw.parent().as_ref() != Some(&raw_dir) {
+        return look();
+    }
+    let to = shell_word(root.join(raw));
+    let input = Path::new(row.source_key.as_str());
+    if matches!(digest(root, raw), Ok(now) if now == row.hash) {
+        return made_anew(root, row, raw, report);
+    }
+    // What is there already is another file, and not ours to replace.
+    if !matches!(root.open_file(raw), Ok(None)) || !is_the_input(input, row) {
+        return look();
+    }
+    // An input that is registered is not added again: its bytes go where they were.
+    let copy = format!("cp {} {to}", shell_word(input));
+    match root.open_dir(&raw_dir) {
+        Ok(None) => format!("mkdir {} && {copy}", shell_word(root.join(&raw_dir))),
+        _ => copy,
+    }
+}
+
+/// What makes a document anew whose original is whole. The original stays where it is meanwhile; the
+/// input is taken where it is at hand: what it shows lies beside it.
+fn made_anew(root: &KbRoot, row: &DocumentRow, raw: &KbPath, report: &Report) -> String {
+    let name = shell_word(row.doc_name.as_str());
+    let input = Path::new(row.source_key.as_str());
+    let has_input = is_the_input(input, row);
+    let images = layout::images_dir(&row.doc_name);
+    let keep = match root.list_dir(&images) {
+        Ok(images) if images.is_empty() => String::new(),
+        // Images may be nowhere else: they are kept, whatever lies beside the input now.
+        Ok(_) if has_input => {
+            let kept = root.join(&layout::conflicts_dir());
+            format!(
+                "mkdir -p {} && cp -R {} {} && ",
+                shell_word(&kept),
+                shell_word(root.join(&images)),
+                shell_word(kept.join(format!("{}-images", row.doc_name)))
+            )
+        }
+        _ => return format!("ls -lR {}", shell_word(root.join(&images))),
+    };
+    let from = match has_input {
+        true => shell_word(input),
+        false => shell_word(root.join(raw)),
+    };
+    format!(
+        "{keep}{} && {}",
+        report.kbhost(&format!("remove --keep-raw --yes {name}")),
+        report.kbhost(&format!("add {from}"))
+    )
+}
+
+/// Whether the file that a document was made from is still there, with the registered bytes.
+fn is_the_input(input: &Path, row: &DocumentRow) -> bool {
+    let Ok(metadata) = input.metadata() else {
+        return false;
+    };
+    // The path is the registry's word: what is no file, or too large for an input, is not read.
+    let fits = match row.size {
+        Some(size) => metadata.len() == size,
+        None => metadata.len() <= INPUT_BYTES_MAX,
+    };
+    if !input.is_absolute() || !metadata.is_file() || !fits {
+        return false;
+    }
+    let hash = File::open(input).and_then(|file| hash(file.take(metadata.len())));
+    matches!(hash, Ok(hash) if hash == row.hash)
 }
 
 /// People edit pages; nobody edits originals.
 fn edited(root: &KbRoot, path: &KbPath, report: &mut Report) {
+    let at = shell_word(root.join(path));
     if path.starts_with(&layout::raw_dir()) {
         report.add(
             Severity::Error,
             "original-changed",
             path.as_str(),
             "the original is not the one that was added",
-            format!(
-                "kbhost show {}",
-                shell_word(identity::stem(path.file_name()))
-            ),
+            format!("sha256sum {at}"),
         );
     } else {
         report.add(
             Severity::Note,
             "edited",
             path.as_str(),
-            "it was edited by hand since it was written; an edit is kept, or set aside and named",
-            format!("ls -l {}", shell_word(root.join(path))),
+            "it differs from what kbhost wrote: edited by hand, or kept by `recover --accept`; an \
+             edit is kept, or set aside and named",
+            format!("ls -l {at}"),
         );
     }
 }
 
 /// Files in the places of ours that nobody registered.
 fn unregistered(
+    root: &KbRoot,
     registry: &Registered,
     tree: &Tree,
     newer: &BTreeSet<String>,
@@ -295,6 +366,13 @@ fn unregistered(
         .iter()
         .map(|row| row.doc_name.as_str())
         .collect();
+    let is_original = |path: &KbPath| path.starts_with(&layout::raw_dir());
+    let with_pages: BTreeSet<&str> = tree
+        .files
+        .iter()
+        .filter(|path| !is_original(path))
+        .filter_map(document_of)
+        .collect();
     for path in tree.files.iter().filter(|path| settled(path)) {
         let Some(name) = document_of(path) else {
             continue;
@@ -302,6 +380,18 @@ fn unregistered(
         // What OpenKB made for its documents is theirs, registered or not.
         let is_of_openkb = !registry.is_ours && names.contains(name);
         if known.contains(path) || newer.contains(name) || is_of_openkb {
+            continue;
+        }
+        let at = shell_word(root.join(path));
+        if is_original(path) && !names.contains(name) && !with_pages.contains(name) {
+            let command = report.kbhost(&format!("add {at}"));
+            report.add(
+                Severity::Note,
+                "unregistered",
+                path.as_str(),
+                "an original without a document, as `remove --keep-raw` leaves it; no command reads it",
+                command,
+            );
             continue;
         }
         let severity = if registry.is_ours && !names.contains(name) {
@@ -313,8 +403,8 @@ fn unregistered(
             severity,
             "unregistered",
             path.as_str(),
-            "it belongs to no registered document; no command reads or removes it",
-            REBUILD,
+            "it belongs to no registered document; no command reads or removes it, and it can be moved out",
+            format!("ls -l {at}"),
         );
     }
 }
@@ -333,17 +423,19 @@ fn document_of(path: &KbPath) -> Option<&str> {
 }
 
 fn digest(root: &KbRoot, path: &KbPath) -> Result<ContentHash, KbError> {
-    use std::io::Read as _;
-    let failed = |error: std::io::Error| {
-        KbError::from(crate::kb::PathError::new("read", root.join(path), error))
-    };
-    let mut file = root
+    let failed =
+        |error: io::Error| KbError::from(crate::kb::PathError::new("read", root.join(path), error));
+    let file = root
         .open_file(path)?
-        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+        .ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    hash(file).map_err(failed)
+}
+
+fn hash(mut file: impl Read) -> io::Result<ContentHash> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        match file.read(&mut buffer).map_err(failed)? {
+        match file.read(&mut buffer)? {
             0 => return Ok(ContentHash::from_bytes(hasher.finalize().into())),
             read => hasher.update(&buffer[..read]),
         }

@@ -13,7 +13,22 @@ use crate::mutation::{JournalReport, JournalState, Place, journals};
 /// If the KB cannot be read.
 pub(super) fn examine(root: &KbRoot, report: &mut Report) -> Result<BTreeSet<KbPath>, KbError> {
     let mut paths = BTreeSet::new();
-    for journal in journals(root)? {
+    let found = match journals(root) {
+        Err(error @ KbError::TooManyJournals(_)) => {
+            let message = format!("kbhost failed to {error}");
+            let command = "kbhost recover".to_owned();
+            report.add(
+                Severity::Error,
+                "journals-too-many",
+                "journals",
+                message,
+                command,
+            );
+            return Ok(paths);
+        }
+        found => found?,
+    };
+    for journal in found {
         tell(&journal, report);
         paths.extend(journal.paths);
     }
@@ -27,14 +42,14 @@ fn tell(journal: &JournalReport, report: &mut Report) {
         "" => "a change".to_owned(),
         operation => format!("`{operation}`"),
     };
-    let recover = "kbhost recover".to_owned();
-    let accept = format!("kbhost recover --accept {id}");
+    // It explains each, and offers the ways out: to undo it, or to take the pages as they are.
+    let recover = report.kbhost("recover");
     let (severity, code, message, command) = match (&journal.state, journal.place) {
         (_, Place::Quarantine) => (
             Error,
             "journal-quarantined",
             format!("{what} could not be undone; nothing can be changed until somebody decides"),
-            accept,
+            recover,
         ),
         (JournalState::Undecidable { reason }, _) => (
             Error,
@@ -52,7 +67,13 @@ fn tell(journal: &JournalReport, report: &mut Report) {
             Error,
             "journal-outside",
             format!("OpenKB's journal speaks of `{path}`, outside this knowledge base"),
-            accept,
+            recover,
+        ),
+        (JournalState::ForeignUncertain { reason }, _) => (
+            Error,
+            "journal-openkb",
+            format!("OpenKB left {what} unfinished, and a person has to decide: {reason}"),
+            recover,
         ),
         (JournalState::Foreign, _) => (
             Warning,

@@ -2,6 +2,8 @@
 
 use super::{Report, Severity};
 use crate::kb::{KbError, KbPath, KbRoot, layout, shell_word};
+use crate::mutation::HASHES_ASIDE_PREFIX;
+use crate::prepare::StagingError;
 
 /// Looks at staging and at what was set aside.
 ///
@@ -32,10 +34,14 @@ fn staging(root: &KbRoot, report: &mut Report) -> Result<(), KbError> {
                     "staging",
                     format!("{dir}/{run}"),
                     "a command that died left copies of its inputs here",
-                    "kbhost recover",
+                    report.kbhost("recover"),
                 );
             }
         }
+        // Whose run is dead is told by a lock on its file, which nobody gets here; nor can anything
+        // be swept.
+        Err(StagingError::Path(error))
+            if error.source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
         Err(error) => {
             let message = super::registry::chain(&error);
             let command = format!("ls -l {}", shell_word(root.join(&dir)));
@@ -59,6 +65,15 @@ fn drafts(root: &KbRoot, report: &mut Report) -> Result<(), KbError> {
                     at,
                     message,
                     format!("rm {path}"),
+                );
+            } else if name.starts_with(HASHES_ASIDE_PREFIX) {
+                let message = "an export put a `hashes.json` aside that could not be read";
+                report.add(
+                    Severity::Note,
+                    "hashes-json-aside",
+                    at,
+                    message,
+                    format!("ls -l {path}"),
                 );
             } else if name.starts_with("registry-damaged-")
                 || name.starts_with("registry-replaced-")

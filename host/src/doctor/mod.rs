@@ -57,6 +57,9 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Findings that are not listed because there are too many of their kind: kind, number.
     pub more: Vec<(&'static str, u64)>,
+    /// How this program is called on this KB.
+    #[serde(skip)]
+    pub(crate) program: String,
 }
 
 impl Report {
@@ -67,6 +70,15 @@ impl Report {
             .iter()
             .filter(|finding| finding.severity < Severity::Note)
             .count()
+    }
+
+    /// A command of this program.
+    fn kbhost(&self, words: &str) -> String {
+        format!("{} {words}", self.program)
+    }
+
+    fn has(&self, code: &str) -> bool {
+        self.findings.iter().any(|finding| finding.code == code)
     }
 
     fn add(
@@ -96,15 +108,21 @@ impl Report {
 }
 
 /// Examines a KB. Whoever calls holds the shared lock, or tells that a command at work may be what
-/// was found.
+/// was found. `program` is how this program is to be called on this KB, in the findings' commands.
 ///
 /// # Errors
 /// If a directory of the KB cannot be read; damage is a finding, not an error.
-pub fn examine(root: &Arc<KbRoot>) -> Result<Report, KbError> {
-    let mut report = Report::default();
+pub fn examine(root: &Arc<KbRoot>, program: &str) -> Result<Report, KbError> {
+    let mut report = Report {
+        program: program.to_owned(),
+        ..Report::default()
+    };
     let unsettled = journals::examine(root, &mut report)?;
     let registry = registry::examine(root, &mut report)?;
     let tree = files::examine(root, registry.as_ref(), &unsettled, &mut report)?;
+    if let Some(registry) = &registry {
+        registry::exchange(registry, &mut report);
+    }
     links::examine(root, registry.as_ref(), &tree, &mut report)?;
     leftovers::examine(root, &mut report)?;
     report.findings.sort_by_key(|finding| finding.severity);

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Report, Severity};
 use crate::kb::registry::{DocumentRow, PageRow, Reader};
 use crate::kb::{ContentHash, KbError, KbRoot, layout, openkb, search, shell_word};
+use crate::mutation::is_registry_lost;
 
-const REBUILD: &str = "kbhost registry rebuild";
+const REBUILD: &str = "registry rebuild";
 
 /// What the registry says, as far as it can be read.
 pub(super) struct Registered {
@@ -14,6 +15,17 @@ pub(super) struct Registered {
     pub(super) pages: Vec<PageRow>,
     /// `registry.db` is there; else the rows are OpenKB's.
     pub(super) is_ours: bool,
+    hashes: Hashes,
+}
+
+/// The state of `hashes.json` beside a registry of ours.
+enum Hashes {
+    /// It is as we found or wrote it, or there is none.
+    Known,
+    /// It is another one.
+    Changed,
+    /// It cannot be understood: why.
+    Unreadable(String),
 }
 
 /// Reads the registry; `None` if nothing of it can be used.
@@ -30,39 +42,53 @@ pub(super) fn examine(
         Ok(None) => return openkbs(root, report),
         Err(error) => {
             let message = chain(&error);
-            report.add(Severity::Error, "registry", path.as_str(), message, REBUILD);
+            let command = report.kbhost(REBUILD);
+            report.add(Severity::Error, "registry", path.as_str(), message, command);
             return Ok(None);
         }
     };
-    match read(&reader, report) {
+    match read(root, &reader, report) {
         Ok(registered) => {
             report.documents = registered.documents.len() as u64;
-            changed_by_others(root, &reader, report);
             search_index(root, &reader, &registered, report);
             Ok(Some(registered))
         }
         Err(error) => {
             let message = chain(&error);
-            report.add(Severity::Error, "registry", path.as_str(), message, REBUILD);
+            let command = report.kbhost(REBUILD);
+            report.add(Severity::Error, "registry", path.as_str(), message, command);
             Ok(None)
         }
     }
 }
 
-fn read(reader: &Reader, report: &mut Report) -> Result<Registered, KbError> {
+fn read(root: &KbRoot, reader: &Reader, report: &mut Report) -> Result<Registered, KbError> {
     for problem in reader.integrity()? {
         let path = layout::registry_db();
-        report.add(Severity::Error, "registry", path.as_str(), problem, REBUILD);
+        let command = report.kbhost(REBUILD);
+        report.add(Severity::Error, "registry", path.as_str(), problem, command);
     }
     Ok(Registered {
         documents: reader.documents("ORDER BY ordinal", [])?,
         pages: reader.pages()?,
         is_ours: true,
+        hashes: hashes(root, reader),
     })
 }
 
 /// A KB without a registry of ours: OpenKB's, a new one, or one that lost it.
 fn openkbs(root: &KbRoot, report: &mut Report) -> Result<Option<Registered>, KbError> {
+    let rebuild = report.kbhost(REBUILD);
+    if is_registry_lost(root)? {
+        report.add(
+            Severity::Error,
+            "registry",
+            layout::registry_db().as_str(),
+            "the registry is lost: there was one here, and there are traces of it",
+            rebuild,
+        );
+        return Ok(None);
+    }
     match openkb::read(root) {
         Ok(Some(entries)) => {
             report.documents = entries.len() as u64;
@@ -70,6 +96,7 @@ fn openkbs(root: &KbRoot, report: &mut Report) -> Result<Option<Registered>, KbE
                 documents: entries.into_iter().map(|entry| entry.row).collect(),
                 pages: Vec::new(),
                 is_ours: false,
+                hashes: Hashes::Known,
             }))
         }
         Ok(None) => {
@@ -79,7 +106,7 @@ fn openkbs(root: &KbRoot, report: &mut Report) -> Result<Option<Registered>, KbE
                     "registry",
                     layout::registry_db().as_str(),
                     "there is no registry, but there are documents",
-                    REBUILD,
+                    rebuild,
                 );
             }
             Ok(None)
@@ -91,30 +118,72 @@ fn openkbs(root: &KbRoot, report: &mut Report) -> Result<Option<Registered>, KbE
                 "hashes-json",
                 path.as_str(),
                 chain(&error),
-                REBUILD,
+                rebuild,
             );
             Ok(None)
         }
     }
 }
 
-fn changed_by_others(root: &KbRoot, reader: &Reader, report: &mut Report) {
+fn hashes(root: &KbRoot, reader: &Reader) -> Hashes {
     let path = layout::hashes_json();
+    match openkb::read(root) {
+        Ok(None) => return Hashes::Known,
+        Ok(Some(_)) => {}
+        Err(error) => return Hashes::Unreadable(chain(&error)),
+    }
     let Ok(Some(bytes)) = root.read(&path, openkb::HASHES_BYTES_MAX) else {
-        return;
+        return Hashes::Known;
     };
     let now = ContentHash::of(&bytes).to_hex();
     let is_ours = ["hashes_found", "hashes_written"]
         .iter()
         .any(|key| matches!(reader.meta_text(key), Ok(Some(digest)) if digest == now));
-    if !is_ours {
-        report.add(
-            Severity::Error,
-            "hashes-json-changed",
-            path.as_str(),
-            "another program changed it since the last exchange; nothing can be changed until it is merged",
-            "kbhost registry import --merge",
-        );
+    if is_ours {
+        Hashes::Known
+    } else {
+        Hashes::Changed
+    }
+}
+
+/// Tells of `hashes.json`. It comes after the files: where the registry is older than they are, so
+/// it may be than our own export.
+pub(super) fn exchange(registered: &Registered, report: &mut Report) {
+    let path = layout::hashes_json();
+    match &registered.hashes {
+        Hashes::Known => {}
+        Hashes::Unreadable(why) => {
+            let message = format!("{why}; an export sets it aside and writes it anew");
+            let command = report.kbhost("registry export");
+            report.add(
+                Severity::Error,
+                "hashes-json",
+                path.as_str(),
+                message,
+                command,
+            );
+        }
+        Hashes::Changed if report.has("registry-older") => {
+            let command = report.kbhost("registry rebuild --yes");
+            report.add(
+                Severity::Error,
+                "hashes-json-changed",
+                path.as_str(),
+                "it is newer than the registry, or was changed by another program; the rebuild \
+                 takes over what it tells of",
+                command,
+            );
+        }
+        Hashes::Changed => {
+            let command = report.kbhost("registry import --merge");
+            report.add(
+                Severity::Error,
+                "hashes-json-changed",
+                path.as_str(),
+                "another program changed it since the last exchange; nothing can be changed until it is merged",
+                command,
+            );
+        }
     }
 }
 
@@ -133,7 +202,7 @@ fn search_index(root: &KbRoot, reader: &Reader, registered: &Registered, report:
                 "search-index",
                 path.as_str(),
                 "there is no search index; the next change builds it",
-                "kbhost status",
+                report.kbhost("status"),
             );
         }
         Err(error) => {

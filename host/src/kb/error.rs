@@ -87,6 +87,9 @@ pub enum KbError {
         /// What is wrong.
         reason: String,
     },
+    /// A directory of journals holds more than any number of crashes leaves.
+    #[error("read the journals in `{0}`: there are more, or larger ones, than this program makes")]
+    TooManyJournals(KbPath),
     /// OpenKB's registry cannot be understood.
     #[error("read `{}` as OpenKB's registry: {reason}", path.display())]
     HashesJson {

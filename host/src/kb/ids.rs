@@ -22,7 +22,7 @@ impl ContentHash {
 
     /// Wraps a finished digest.
     #[must_use]
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

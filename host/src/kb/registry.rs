@@ -4,6 +4,7 @@
 //! The registry of a KB that came from a stranger is data too: schema objects that run code are
 //! refused, paths and names pass the same validators as a journal's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -89,6 +90,16 @@ CREATE TABLE IF NOT EXISTS openkb_base (
 ) WITHOUT ROWID;
 ";
 
+/// Tells of ordinals that are none: one row, or none. See [`super::view::ORDINAL_MAX`].
+const ORDINALS_BEYOND: &str = "
+SELECT 'an ordinal is out of range' WHERE
+    EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'documents'
+            AND (typeof(seq) <> 'integer' OR seq NOT BETWEEN 0 AND 16777215))
+    OR EXISTS (SELECT 1 FROM documents WHERE ordinal NOT BETWEEN 1 AND 16777215)
+    OR EXISTS (SELECT 1 FROM meta WHERE key IN ('concepts_last', 'entities_last')
+               AND (typeof(value) <> 'integer' OR value NOT BETWEEN 0 AND 16777215))
+";
+
 /// The columns of a [`DocumentRow`], in its order.
 const ROW: &str = "ordinal, doc_name, hash, source_key, name, type, raw_path, source_path, title, \
                    description, pages, size, added_at, updated_at, plugin";
@@ -129,6 +140,10 @@ pub struct DocumentRow {
     pub plugin: Option<String>,
 }
 
+/// Stands for the digest of a page that is registered and of which nobody knows what was written: no
+/// text has it, so such a page counts as somebody else's.
+pub(crate) const UNKNOWN_DIGEST: ContentHash = ContentHash::from_bytes([0; 32]);
+
 /// An official file as a mutation wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PageRow {
@@ -136,7 +151,7 @@ pub(crate) struct PageRow {
     pub(crate) path: KbPath,
     /// The document it belongs to; shared pages belong to none.
     pub(crate) ordinal: Option<i64>,
-    /// Its digest.
+    /// Its digest, or [`UNKNOWN_DIGEST`].
     pub(crate) sha256: ContentHash,
 }
 
@@ -323,17 +338,15 @@ impl Reader {
         if !self.check()? {
             return Err(self.invalid("it has no tables"));
         }
-        let sound: String = self
-            .connection
-            .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-            .map_err(|e| self.failed(e))?;
-        if sound != "ok" {
-            return Err(self.invalid(&SafeLine::with_max(&sound, 200).to_string()));
+        if let Some(problem) = self.integrity()?.first() {
+            return Err(self.invalid(&SafeLine::with_max(problem, 200).to_string()));
         }
         if self.meta_text("uuid")?.is_none_or(|uuid| uuid.is_empty()) {
             return Err(self.invalid("it has no uuid"));
         }
         self.meta_integer("epoch")?;
+        self.meta_integer("revision")?;
+        self.pages()?;
         self.documents("ORDER BY ordinal", [])
     }
 
@@ -360,7 +373,13 @@ impl Reader {
             return Ok(false);
         }
         let version = self.meta_integer("schema")?;
-        if !(SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&version) {
+        if version > SCHEMA_VERSION {
+            return Err(self.invalid(&format!(
+                "a newer version of this program made it: its schema is version {version}, this one \
+                 knows {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}"
+            )));
+        }
+        if version < SCHEMA_VERSION_MIN {
             return Err(self.invalid(&format!(
                 "its schema is version {version}, this program knows {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}"
             )));
@@ -446,7 +465,8 @@ impl Reader {
         .collect()
     }
 
-    /// What SQLite finds wrong with the database, at most a hundred lines; nothing if it is sound.
+    /// What is wrong with the database, at most a hundred lines of SQLite's and a few of ours; nothing
+    /// if it is sound.
     pub(crate) fn integrity(&self) -> Result<Vec<String>, KbError> {
         let lines = |sql: &str| -> Result<Vec<String>, KbError> {
             let mut statement = self.connection.prepare(sql).map_err(|e| self.failed(e))?;
@@ -457,12 +477,40 @@ impl Reader {
         };
         let mut problems = lines("PRAGMA integrity_check(100)")?;
         problems.retain(|line| line != "ok");
+        problems.extend(self.missing_columns()?);
+        problems.extend(lines(ORDINALS_BEYOND)?);
         problems.extend(
             lines("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")?
                 .into_iter()
                 .map(|table| format!("rows of table `{table}` belong to no document")),
         );
         Ok(problems)
+    }
+
+    /// The columns that its schema has and it does not. Tables of the exchange may be missing: they are
+    /// made when it is opened for writing.
+    fn missing_columns(&self) -> Result<Vec<String>, KbError> {
+        let columns = |connection: &Connection| -> rusqlite::Result<BTreeSet<(String, String)>> {
+            let sql = "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c \
+                       WHERE t.type = 'table'";
+            let mut statement = connection.prepare(sql)?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        };
+        let expected = Connection::open_in_memory()
+            .and_then(|model| {
+                model.execute_batch(SCHEMA)?;
+                columns(&model)
+            })
+            .map_err(|e| self.failed(e))?;
+        let found = columns(&self.connection).map_err(|e| self.failed(e))?;
+        let is_first = self.meta_integer("schema")? == SCHEMA_VERSION_MIN;
+        let missing = expected
+            .difference(&found)
+            .filter(|(table, _)| !(is_first && table == "term_pages"));
+        Ok(missing
+            .map(|(table, column)| format!("table `{table}` has no column `{column}`"))
+            .collect())
     }
 
     /// Joins an SQLite error with the registry's path.

@@ -23,6 +23,21 @@ pub struct Registered {
     pub terms: Vec<(TermKind, String, SafeLine)>,
 }
 
+/// The highest ordinal that a document or the page of a term can have: what counts further is no
+/// registry of ours, and a number without bound would be a loop without end somewhere.
+pub const ORDINAL_MAX: i64 = 1 << 24;
+
+/// A document as the index lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: DocName,
+    /// `short` or `pageindex`.
+    pub doc_type: String,
+    /// Its one-sentence description.
+    pub description: SafeLine,
+}
+
 /// A section of the index that is ours to keep. The order is that of `index.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexSection {
@@ -103,6 +118,36 @@ pub trait KbView {
     /// If the registry cannot be read.
     fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError>;
 
+    /// The numbers of the shards of a section that are there, in ascending order.
+    ///
+    /// # Errors
+    /// If they cannot be listed.
+    fn shards(&self, section: IndexSection) -> Result<Vec<i64>, KbError>;
+
+    /// The newest documents with ordinals from `first` to `last`, at most `newest`, the newest first.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn documents_between(
+        &self,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<Listed>, KbError>;
+
+    /// The newest pages of terms of a kind with ordinals from `first` to `last`, at most `newest`, the
+    /// newest first: their slugs.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    fn terms_between(
+        &self,
+        kind: TermKind,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<String>, KbError>;
+
     /// The ordinal of a document, in the order of first registration from 1; `None` if there is no
     /// such document.
     ///
@@ -110,8 +155,8 @@ pub trait KbView {
     /// If the registry cannot be read.
     fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError>;
 
-    /// The highest ordinal that a document ever had; 0 before the first. The next new document gets
-    /// the one behind it.
+    /// The highest ordinal that a document ever had, at most [`ORDINAL_MAX`]; 0 before the first. The
+    /// next new document gets the one behind it.
     ///
     /// # Errors
     /// If the registry cannot be read.
@@ -124,7 +169,8 @@ pub trait KbView {
     /// If the registry cannot be read.
     fn term_ordinal(&self, kind: TermKind, slug: &str) -> Result<Option<i64>, KbError>;
 
-    /// The highest ordinal that a page of a kind of term ever had; 0 before the first.
+    /// The highest ordinal that a page of a kind of term ever had, at most [`ORDINAL_MAX`]; 0 before
+    /// the first.
     ///
     /// # Errors
     /// If the registry cannot be read.

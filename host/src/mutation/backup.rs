@@ -3,9 +3,10 @@
 //! A backup is made beside the work, not in it: without the KB's lock, from one snapshot of the
 //! database, and nobody waits for it. It has its name only once it is durable.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
+use jiff::{RoundMode, SignedDuration, Timestamp, TimestampRound, Unit, civil, tz::TimeZone};
 use rusqlite::params;
 use serde::Serialize;
 
@@ -20,6 +21,10 @@ const BACKUPS_MAX: usize = 5;
 
 /// A copy is made when the newest is older.
 const BACKUP_AGE_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// A copy that is further from the future than this was made before the clock was set back: time
+/// servers step less.
+const CLOCK_STEP_MAX: SignedDuration = SignedDuration::from_mins(1);
 
 /// An epoch counts commits: a name that claims more is none of ours.
 const EPOCH_MAX: i64 = 1 << 48;
@@ -67,7 +72,8 @@ impl Backup {
     }
 }
 
-/// The backups of a KB, the newest first: by epoch, because clocks can be set back.
+/// The backups of a KB, the latest made first: epochs of a registry that was put back say nothing of
+/// those of the one before.
 ///
 /// # Errors
 /// If they cannot be listed.
@@ -77,12 +83,17 @@ pub(super) fn list(root: &KbRoot) -> Result<Vec<Backup>, KbError> {
         .iter()
         .filter_map(|name| Backup::from_name(name))
         .collect();
-    backups.sort_unstable_by(|a, b| b.cmp(a));
+    backups.sort_unstable_by_key(|backup| Reverse((backup.made, backup.epoch)));
     Ok(backups)
 }
 
-/// Makes a backup if the newest is more than a day old, or from the future: then the clock was set
-/// back. Silently does nothing while another process makes one. It takes no lock of the KB.
+/// The highest epoch of the backups; 0 for none.
+pub(super) fn epoch_max(backups: &[Backup]) -> i64 {
+    backups.iter().map(|backup| backup.epoch).max().unwrap_or(0)
+}
+
+/// Makes a backup if there is none of the last day. One from the future does not count: the clock was
+/// set back since. Silently does nothing while another process makes one. It takes no lock of the KB.
 ///
 /// # Errors
 /// If it cannot be made. A crash leaves a draft, which the next one removes.
@@ -91,12 +102,12 @@ pub(super) fn daily(root: &Arc<KbRoot>, clock: &Clock) -> Result<(), MutationErr
 }
 
 fn daily_at(root: &Arc<KbRoot>, now: Timestamp) -> Result<(), MutationError> {
-    if !is_due(list(root)?.first(), now) {
+    if !is_due(&list(root)?, now) {
         return Ok(());
     }
     let storage = Storage::new(Arc::clone(root));
     match lock::try_alone(&storage, &layout::backup_lock())? {
-        Some(_alone) if is_due(list(root)?.first(), now) => make(&storage, now).map(drop),
+        Some(_alone) if is_due(&list(root)?, now) => make(&storage, now).map(drop),
         _ => Ok(()),
     }
 }
@@ -116,11 +127,23 @@ pub fn backup_now(root: &Arc<KbRoot>, clock: &Clock) -> Result<Backup, MutationE
     }
 }
 
-fn is_due(newest: Option<&Backup>, now: Timestamp) -> bool {
-    newest.is_none_or(|backup| {
-        let age = now.duration_since(backup.made);
-        age > BACKUP_AGE_MAX || age.is_negative()
+fn is_due(backups: &[Backup], now: Timestamp) -> bool {
+    !backups.iter().any(|backup| {
+        !is_of_the_future(backup, now) && now.duration_since(backup.made) <= BACKUP_AGE_MAX
     })
+}
+
+fn is_of_the_future(backup: &Backup, now: Timestamp) -> bool {
+    backup.made.duration_since(now) > CLOCK_STEP_MAX
+}
+
+/// The backups that go once `made` is there: what is over [`BACKUPS_MAX`], those of the future first,
+/// then the oldest; never `made`.
+fn surplus(mut backups: Vec<Backup>, made: &Backup, now: Timestamp) -> Vec<Backup> {
+    backups.retain(|backup| backup.path != made.path);
+    // Stable: the latest made stays first.
+    backups.sort_by_key(|backup| is_of_the_future(backup, now));
+    backups.split_off(backups.len().min(BACKUPS_MAX - 1))
 }
 
 fn make(storage: &Storage, now: Timestamp) -> Result<Backup, MutationError> {
@@ -139,7 +162,11 @@ fn make(storage: &Storage, now: Timestamp) -> Result<Backup, MutationError> {
             storage.unlink("backup.sweep", &draft)?;
         }
     }
-    let now = now.round(jiff::Unit::Second).unwrap_or(now);
+    // A name has whole seconds: rounded up, it would be of the future.
+    let second = TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(RoundMode::Floor);
+    let now = now.round(second).unwrap_or(now);
     let backup = Backup::new(reader.meta_integer("epoch")?, now);
     let draft = dir
         .join(&format!(".{}.tmp", backup.path.file_name()))
@@ -147,7 +174,7 @@ fn make(storage: &Storage, now: Timestamp) -> Result<Backup, MutationError> {
     copy(storage, &reader, &draft, "backup")?;
     storage.rename("backup.rename", &draft, &backup.path)?;
     storage.sync("backup.sync-dir", &[], &[dir])?;
-    for old in list(root)?.iter().skip(BACKUPS_MAX) {
+    for old in surplus(list(root)?, &backup, now) {
         storage.unlink("backup.prune", &old.path)?;
     }
     Ok(backup)
@@ -216,24 +243,61 @@ mod tests {
     fn a_backup_is_due_once_a_day_and_when_the_clock_was_set_back() {
         let at = |second| Timestamp::from_second(second).unwrap();
         let check = |made, now, due| {
-            assert_eq!(is_due(Some(&Backup::new(1, at(made))), at(now)), due);
+            assert_eq!(
+                is_due(&[Backup::new(1, at(made))], at(now)),
+                due,
+                "{made} {now}"
+            );
         };
         check(1000, 1000, false);
         check(1000, 1000 + 86_400, false);
         check(1000, 1001 + 86_400, true);
-        check(1000, 999, true);
-        assert!(is_due(None, at(0)));
+        check(1000, 940, false);
+        check(1000, 939, true);
+        assert!(is_due(&[], at(0)));
+        let of_the_future = Backup::new(9, at(1_000_000));
+        assert!(
+            !is_due(&[of_the_future, Backup::new(1, at(1000))], at(1000)),
+            "one a day, whatever else is there"
+        );
+    }
+
+    /// Goal: after an older registry was put back, whose epochs are lower, and after the clock was set
+    /// back, new backups stay. Method: six there are, of which the last was just made.
+    #[test]
+    fn the_one_just_made_stays_whatever_its_epoch() {
+        let check = |made: (i64, i64), others: [(i64, i64); 5], gone: &[(i64, i64)]| {
+            let new = |(epoch, second): (i64, i64)| {
+                Backup::new(epoch, Timestamp::from_second(second).unwrap())
+            };
+            let mut all: Vec<Backup> = others.map(new).into();
+            all.push(new(made));
+            all.sort_unstable_by_key(|backup| Reverse((backup.made, backup.epoch)));
+            let surplus = surplus(all, &new(made), Timestamp::from_second(made.1).unwrap());
+            let expected: Vec<Backup> = gone.iter().copied().map(new).collect();
+            assert_eq!(surplus, expected, "{made:?}");
+        };
+        let day = |n: i64| n * 86_400;
+        let others = [
+            (50, day(1)),
+            (60, day(2)),
+            (70, day(3)),
+            (80, day(4)),
+            (90, day(5)),
+        ];
+        check((7, day(6)), others, &[(50, day(1))]);
+        check((7, day(3) + 1), others, &[(80, day(4))]);
+        check((7, day(0)), others, &[(50, day(1))]);
     }
 
     #[test]
-    fn the_newest_is_the_one_of_the_highest_epoch() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let mut backups = [
-            Backup::new(9, at(5)),
-            Backup::new(10, at(1)),
-            Backup::new(2, at(9)),
-        ];
-        backups.sort_unstable_by(|a, b| b.cmp(a));
-        assert_eq!(backups.map(|backup| backup.epoch), [10, 9, 2]);
+    fn a_backup_of_this_second_is_not_of_the_future() {
+        let dir = tempfile::tempdir().unwrap();
+        super::super::init(dir.path(), "en").unwrap();
+        let root = Arc::new(KbRoot::open(dir.path()).unwrap());
+        let now = Timestamp::from_millisecond(1_750_000_000_700).unwrap();
+        let backup = make(&Storage::new(Arc::clone(&root)), now).unwrap();
+        assert_eq!(backup.made.as_second(), 1_750_000_000);
+        assert!(!is_due(&list(&root).unwrap(), now));
     }
 }

@@ -1,6 +1,7 @@
 //! The mutation coordinator: one group from its plan to its commit point, as a typestate. What is
 //! not registered cannot be marked committed; what is committed cannot be rolled back.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::path::PathBuf;
 
@@ -9,8 +10,9 @@ use super::holder::Phase;
 use super::journal::{self, After, Before, Entry, Journal};
 use super::plan::Plan;
 use super::registry::Transaction;
-use super::touched::{Content, Touch};
+use super::touched::{Content, Operation, Touch};
 use super::{MutationError, aftermath, fault, undo};
+use crate::kb::registry::UNKNOWN_DIGEST;
 use crate::kb::{ContentHash, KbError, KbPath, SafeLine, layout};
 
 /// Pages of at most this size are copied as pre-images, not linked: an editor that writes in place
@@ -201,6 +203,10 @@ impl Mutation<'_, Committed> {
         } = *self.work;
         guard.enter(Phase::Effects);
         let storage = &guard.storage;
+        if let Err(error) = storage.write_new("effects.mark", &Journal::mark(&id), b"", 0o600) {
+            // Only a registry that is put back from a copy could be mistaken without it.
+            tracing::debug!(%error, "a committed change is not marked");
+        }
         let mut warnings =
             tracing::info_span!("effects").in_scope(|| match storage.point("effects.before") {
                 Ok(()) => aftermath::carry_out(&guard, &plan, export),
@@ -249,8 +255,19 @@ impl Aborted<'_> {
         }
         let undone = || -> Result<(), MutationError> {
             guard.storage.point("rollback.before")?;
+            let after: BTreeMap<&KbPath, (u64, ContentHash)> = journal
+                .entries
+                .iter()
+                .filter_map(|entry| Some((&entry.path, entry.after.as_ref()?)))
+                .map(|(path, after)| (path, (after.size, after.sha256)))
+                .collect();
             for (path, staged) in published.iter().rev() {
-                guard.storage.rename_back("rollback.rename", path, staged)?;
+                // Edited since: undoing keeps that version. The document's own is gone with it, so it
+                // fails if it is tried again.
+                let is_ours = guard.storage.digest(path)? == after.get(path).copied();
+                if is_ours {
+                    guard.storage.rename_back("rollback.rename", path, staged)?;
+                }
             }
             for warning in undo::undo(&guard.storage, &journal)? {
                 tracing::warn!("{warning}");
@@ -307,6 +324,7 @@ impl Work<'_> {
         self.export =
             aftermath::prepare_export(&self.guard, &self.plan, &fixed(&new, "hashes.json"))?;
         files.extend(self.export.as_ref().map(|export| export.staged.clone()));
+        self.journal.check_size()?;
         let (draft, whole) = (fixed(&dir, "journal.json.tmp"), Journal::file(&self.id));
         let storage = &self.guard.storage;
         storage.write_new("snapshot.journal", &draft, &self.journal.to_bytes(), 0o600)?;
@@ -338,20 +356,47 @@ impl Work<'_> {
         if ours == Some(before.sha256) {
             return Ok(None);
         }
-        // Originals and images of OpenKB's time are as they were; its pages people may have edited.
+        // Images of OpenKB's time are as they were, and so is an original that has its document's
+        // digest; any other file that nobody registered is somebody's.
         let is_image = path.parent().is_some_and(|dir| layout::is_images_dir(&dir));
-        if ours.is_none() && (is_image || path.starts_with(&layout::raw_dir())) {
+        if ours.is_none() && (is_image || self.is_known_original(touch, before)?) {
             return Ok(None);
         }
         let image = Journal::image(&self.id, &before.image).map_err(KbError::from)?;
         let kept = undo::set_aside(&self.guard.storage, &self.id, &image, path)?;
         let why = match ours {
+            None | Some(UNKNOWN_DIGEST) => "was not written by kbhost",
             Some(_) => "was edited by hand",
-            None => "was not written by kbhost",
         };
         Ok(Some(SafeLine::new(&format!(
             "`{path}` {why}; that version is kept as `{kept}`"
         ))))
+    }
+
+    /// Whether what is at a path of `raw/` is the original that its document is registered with, or
+    /// the one that comes.
+    fn is_known_original(&self, touch: &Touch, before: &Before) -> Result<bool, MutationError> {
+        let (true, Some(document)) = (
+            touch.path.as_kb_path().starts_with(&layout::raw_dir()),
+            touch.document,
+        ) else {
+            return Ok(false);
+        };
+        if touch.content.digest() == Some((before.size, before.sha256)) {
+            return Ok(true);
+        }
+        let registered = match self.plan.touched.operation() {
+            Operation::Remove => self.plan.removed.get(document).map(|row| row.hash),
+            Operation::Add => match self.plan.rows.get(document).and_then(|row| row.ordinal) {
+                Some(ordinal) => self
+                    .guard
+                    .registry
+                    .document_by("ordinal", &ordinal)?
+                    .map(|row| row.hash),
+                None => None,
+            },
+        };
+        Ok(registered == Some(before.sha256))
     }
 
     /// Moves the documents' staged files into place.
@@ -395,7 +440,7 @@ impl Work<'_> {
                 }
                 Content::Absent => {
                     refuse_if_changed(&self.guard, touch)?;
-                    storage.delete("write.unlink", declared)?;
+                    storage.delete("write.unlink", declared, &Journal::removed(&self.id, index))?;
                 }
             }
             storage.point("write.done")?;

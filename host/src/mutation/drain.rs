@@ -6,6 +6,8 @@
 //! Invariant: a change that could not be undone is a barrier. Nothing is committed on top of it:
 //! undoing it later would take the newer change along.
 
+use std::collections::HashSet;
+
 use super::foreign;
 use super::inspect::{Judge, Verdict, only_damage};
 use super::journal::{Found, Journal};
@@ -14,17 +16,23 @@ use super::registry::{Registry, openkb_digest};
 use super::storage::Storage;
 use super::{AcquireError, MutationError, undo};
 use crate::kb::clock::Clock;
-use crate::kb::{KbError, KbPath, SafeLine, layout};
+use crate::kb::registry::Reader;
+use crate::kb::{KbError, KbPath, KbRoot, SafeLine, identity, layout, names, openkb};
 
 /// An id in a message is cut to this many characters; ours have 21.
 const ID_CHARS_MAX: usize = 80;
 
-/// Opens the registry and settles all journals, the newest first. The lock is held.
+/// Opens the registry and settles all journals, the newest first. The lock is held. `told` hears of
+/// each change that was undone, and of hand edits that were kept aside for it.
 ///
 /// # Errors
 /// If something needs a person, or a step fails; what was settled stays settled.
-pub(super) fn drain(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError> {
-    let registry = settle_all(storage, clock)?;
+pub(super) fn drain(
+    storage: &Storage,
+    clock: &Clock,
+    told: &dyn Fn(&SafeLine),
+) -> Result<Registry, AcquireError> {
+    let registry = settle_all(storage, clock, told)?;
     refuse_foreign_change(storage, &registry)?;
     sweep_staging(storage);
     storage.point("drain.after")?;
@@ -38,14 +46,19 @@ pub(super) fn drain(storage: &Storage, clock: &Clock) -> Result<Registry, Acquir
 pub(super) fn drain_to_exchange(
     storage: &Storage,
     clock: &Clock,
+    told: &dyn Fn(&SafeLine),
 ) -> Result<Registry, AcquireError> {
-    let registry = settle_all(storage, clock)?;
+    let registry = settle_all(storage, clock, told)?;
     sweep_staging(storage);
     storage.point("drain.after")?;
     Ok(registry)
 }
 
-fn settle_all(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError> {
+fn settle_all(
+    storage: &Storage,
+    clock: &Clock,
+    told: &dyn Fn(&SafeLine),
+) -> Result<Registry, AcquireError> {
     storage.point("drain.before")?;
     refuse_foreign_journal(storage)?;
     refuse_quarantine(storage)?;
@@ -55,9 +68,10 @@ fn settle_all(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError
     }
     let ids = Journal::ids(storage.root())?;
     let opened = only_damage(Registry::open(storage.root()))?;
+    let registry = opened.as_ref().ok().and_then(Option::as_ref);
     let judge = Judge::of(&opened, |registry| registry);
     for id in &ids {
-        settle(storage, &judge, id)?;
+        settle(storage, &judge, registry, id, told)?;
     }
     match opened? {
         Some(registry) => Ok(registry),
@@ -71,21 +85,52 @@ fn settle_all(storage: &Storage, clock: &Clock) -> Result<Registry, AcquireError
 /// A new registry where there was one before would know nothing of the documents: what is left of the
 /// old one is looked for first.
 fn refuse_lost_registry(storage: &Storage) -> Result<(), AcquireError> {
-    let root = storage.root();
-    let backups = !super::backup::list(root)?.is_empty();
-    let aside = || -> Result<bool, KbError> {
-        let names = root.list_dir(&layout::own_dir())?;
-        Ok(names.iter().any(|name| name.starts_with(ASIDE_PREFIX)))
-    };
-    // A search index is made by the first commit only.
-    if !backups && !storage.exists(&layout::search_db())? && !aside()? {
-        return Ok(());
+    if has_traces(storage.root())? {
+        return Err(AcquireError::lost_registry());
     }
-    Err(AcquireError::NeedsAttention {
-        reason: format!("the registry `{}` is lost", layout::registry_db()),
-        hint: "`kbhost registry rebuild` makes it anew from its newest backup and the files"
-            .to_owned(),
-    })
+    Ok(())
+}
+
+/// Whether there is no registry, or an empty one, where there was one before. A damaged one is not
+/// lost. Takes no lock.
+///
+/// # Errors
+/// If the KB cannot be read.
+pub fn is_registry_lost(root: &KbRoot) -> Result<bool, KbError> {
+    match only_damage(Reader::open(root))? {
+        Ok(None) => has_traces(root),
+        Ok(Some(_)) | Err(_) => Ok(false),
+    }
+}
+
+/// Whether something is left of a registry: a backup, a damaged one put aside, a search index, which
+/// is made by the first commit only, or documents that only it can have named.
+fn has_traces(root: &KbRoot) -> Result<bool, KbError> {
+    if !super::backup::list(root)?.is_empty() || root.has_file(&layout::search_db())? {
+        return Ok(true);
+    }
+    let names = root.list_dir(&layout::own_dir())?;
+    Ok(names.iter().any(|name| name.starts_with(ASIDE_PREFIX)) || has_unnamed_document(root)?)
+}
+
+/// Whether a document has its pages and its original, and `hashes.json` does not name it: a registry
+/// that is gone did.
+fn has_unnamed_document(root: &KbRoot) -> Result<bool, KbError> {
+    let stems = |dir: &KbPath| -> Result<HashSet<String>, KbError> {
+        let names = root.list_dir(dir)?;
+        Ok(names
+            .iter()
+            .map(|name| names::fold(identity::stem(name)))
+            .collect())
+    };
+    let mut unnamed = stems(&layout::summaries_dir())?;
+    if unnamed.is_empty() {
+        return Ok(false);
+    }
+    for entry in openkb::read(root)?.unwrap_or_default() {
+        unnamed.remove(&names::fold(entry.row.doc_name.as_str()));
+    }
+    Ok(!unnamed.is_disjoint(&stems(&layout::raw_dir())?))
 }
 
 /// How the folders are called into which a rebuild moves a damaged registry.
@@ -135,7 +180,13 @@ pub(super) fn sweep_staging(storage: &Storage) {
 }
 
 /// Settles one journal directory.
-fn settle(storage: &Storage, judge: &Judge<'_>, id: &str) -> Result<(), AcquireError> {
+fn settle(
+    storage: &Storage,
+    judge: &Judge<'_>,
+    registry: Option<&Registry>,
+    id: &str,
+    told: &dyn Fn(&SafeLine),
+) -> Result<(), AcquireError> {
     let journal = match Journal::find(storage.root(), id)? {
         Found::Unfinished => return forget(storage, id),
         Found::Malformed(reason) => {
@@ -147,7 +198,7 @@ fn settle(storage: &Storage, judge: &Judge<'_>, id: &str) -> Result<(), AcquireE
         }
         Found::Active(journal) => journal,
     };
-    match judge.verdict(&journal)? {
+    match lasting_verdict(judge, registry, &journal)? {
         Verdict::Undecidable(why) => Err(undecidable(id, &why)),
         Verdict::Committed => {
             tracing::info!(id, "a finished change was cleaned up");
@@ -155,11 +206,9 @@ fn settle(storage: &Storage, judge: &Judge<'_>, id: &str) -> Result<(), AcquireE
         }
         Verdict::Uncommitted => match undo_counted(storage, &journal) {
             Undoing::Undone(warnings) => {
-                let operation = SafeLine::new(&journal.operation);
-                tracing::warn!(id, %operation, "an unfinished change was undone");
-                for warning in warnings {
-                    tracing::warn!("{warning}");
-                }
+                tracing::info!(id, "an unfinished change was undone");
+                told(&undone(&journal));
+                warnings.iter().for_each(told);
                 Ok(())
             }
             Undoing::Failed(error) => Err(error),
@@ -176,10 +225,58 @@ fn settle(storage: &Storage, judge: &Judge<'_>, id: &str) -> Result<(), AcquireE
     }
 }
 
+/// What the registry says of a mutation, such that it will say so tomorrow: before anything is undone.
+///
+/// # Errors
+/// If the registry cannot be asked, or not be written: nothing is decided then.
+pub(super) fn lasting_verdict(
+    judge: &Judge<'_>,
+    registry: Option<&Registry>,
+    journal: &Journal,
+) -> Result<Verdict, KbError> {
+    match (judge.verdict(journal)?, registry) {
+        (Verdict::Uncommitted, Some(registry)) => {
+            registry.settle_log()?;
+            judge.verdict(journal)
+        }
+        (verdict, _) => Ok(verdict),
+    }
+}
+
+/// Tells of a change that was undone, and whose it was.
+fn undone(journal: &Journal) -> SafeLine {
+    /// More names than these do not help.
+    const NAMES_MAX: usize = 5;
+    let names: Vec<&str> = journal
+        .entries
+        .iter()
+        .filter_map(|entry| entry.path.as_str().strip_prefix("raw/"))
+        .collect();
+    let more = match names.len().saturating_sub(NAMES_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let of = match names.len() {
+        0 => String::new(),
+        count => format!(" of {}", names[..count.min(NAMES_MAX)].join(", ")),
+    };
+    SafeLine::new(&format!(
+        "an unfinished `kbhost {}`{of}{more} was undone; run it again",
+        journal.operation
+    ))
+}
+
 /// Removes the directory of a journal that never published anything.
+///
+/// # Errors
+/// If it cannot be removed: it stays in the way of every change until somebody accepts it.
 pub(super) fn forget(storage: &Storage, id: &str) -> Result<(), AcquireError> {
     let dir = layout::journal_dir().join(id).map_err(KbError::from)?;
-    Ok(storage.remove_tree("drain.remove", &dir)?)
+    let removed = storage.remove_tree("drain.remove", &dir);
+    removed.map_err(|error| AcquireError::Undo {
+        journal: SafeLine::with_max(id, ID_CHARS_MAX).to_string(),
+        source: Box::new(error.into()),
+    })
 }
 
 /// Cleans up after a mutation that is committed.
@@ -272,7 +369,10 @@ fn refuse_quarantine(storage: &Storage) -> Result<(), AcquireError> {
 }
 
 /// `hashes.json` was changed by somebody else since we last saw or wrote it.
-fn refuse_foreign_change(storage: &Storage, registry: &Registry) -> Result<(), AcquireError> {
+pub(super) fn refuse_foreign_change(
+    storage: &Storage,
+    registry: &Registry,
+) -> Result<(), AcquireError> {
     let now = match openkb_digest(storage.root()) {
         // Something else than a file is no work of another program's that an export could replace:
         // the export will fail, and say so.
@@ -287,6 +387,8 @@ fn refuse_foreign_change(storage: &Storage, registry: &Registry) -> Result<(), A
     if now.is_empty() || ours.iter().flatten().any(|digest| *digest == now) {
         return Ok(());
     }
+    // What cannot be read cannot be merged either.
+    openkb::read(storage.root())?;
     Err(AcquireError::NeedsAttention {
         reason: format!("`{}` was changed by another program", layout::hashes_json()),
         hint:

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kb::{DocName, KbError, PathError, SafeLine};
+use crate::kb::{DocName, KbError, PathError, SafeLine, layout};
 
 /// Why the guard was not to be had.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,16 @@ pub enum RecoverError {
         /// The ids that are meant.
         matches: Vec<String>,
     },
+    /// The change cannot be accepted before an older one is settled.
+    #[error("accept the change `{id}`: {reason}")]
+    NotAcceptable {
+        /// Its id.
+        id: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
     /// The change cannot be undone, at least not now.
     #[error("undo the change `{id}`: {reason}")]
     NotUndoable {
@@ -174,9 +184,24 @@ pub enum MutationError {
     /// The registry is of a version of this program that this one does not know.
     #[error("rebuild the registry: a newer version of kbhost made it (schema {0})")]
     NewerRegistry(i64),
+    /// Another process reads the registry, which is to be replaced.
+    #[error("replace the registry: another process reads it")]
+    ReaderInTheWay,
     /// A page changed between planning and publishing.
     #[error("replace `{0}`: it changed while the change was planned")]
     Restless(String),
+}
+
+impl AcquireError {
+    /// There was a registry and there is none: one made anew would know nothing of the documents.
+    #[must_use]
+    pub fn lost_registry() -> Self {
+        Self::NeedsAttention {
+            reason: format!("the registry `{}` is lost", layout::registry_db()),
+            hint: "`kbhost registry rebuild` makes it anew from its newest backup and the files"
+                .to_owned(),
+        }
+    }
 }
 
 impl MutationError {
@@ -189,6 +214,7 @@ impl MutationError {
             Self::Kb(
                 KbError::Registry { .. }
                 | KbError::RegistryInvalid { .. }
+                | KbError::TooManyJournals(_)
                 | KbError::HashesJson { .. },
             )
             | Self::Acquire(_)
@@ -212,6 +238,7 @@ impl MutationError {
             | Self::NoBackup(_)
             | Self::Backup(_)
             | Self::NewerRegistry(_)
+            | Self::ReaderInTheWay
             | Self::Restless(_) => false,
         }
     }

@@ -16,9 +16,12 @@ use serde_json::{Map, Value};
 
 use super::guard::{self, MutationGuard};
 use super::registry::{Registry, openkb_digest};
-use super::{MutationError, OwnerOptions};
+use super::{MutationError, OwnerOptions, drain};
 use crate::kb::registry::EXCHANGE_SCHEMA;
 use crate::kb::{ContentHash, KbError, KbPath, KbRoot, layout, names, openkb};
+
+/// SQLite's number of `synchronous = NORMAL`.
+const SYNCHRONOUS_NORMAL: i64 = 1;
 
 /// What `kbhost registry export` did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,9 +32,16 @@ pub struct Exported {
     pub documents: u64,
     /// Whether the file was written; it may have been as it should be.
     pub written: bool,
+    /// Where the file is now that was there before and could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<KbPath>,
 }
 
-/// Writes `hashes.json` from the registry, whatever the KB's settings say of exports.
+/// How the folders are called into which an export moves a `hashes.json` that cannot be read.
+pub(crate) const HASHES_ASIDE_PREFIX: &str = "hashes-damaged-";
+
+/// Writes `hashes.json` from the registry, whatever the KB's settings say of exports. One that nobody
+/// can read is set aside: there is nothing in it to merge.
 ///
 /// # Errors
 /// If the lock is not to be had, another program changed the file since we last wrote it, or it
@@ -40,10 +50,47 @@ pub fn export_registry(
     root: &Arc<KbRoot>,
     options: &OwnerOptions,
 ) -> Result<Exported, MutationError> {
-    let guard = guard::acquire(root, options)?;
-    let exported = export(&guard)?;
+    let guard = guard::acquire_to_exchange(root, options)?;
+    let set_aside = match openkb::read(root) {
+        Err(KbError::HashesJson { .. }) => Some(set_unreadable_aside(&guard)?),
+        _ => {
+            drain::refuse_foreign_change(&guard.storage, &guard.registry)?;
+            None
+        }
+    };
+    let exported = Exported {
+        set_aside,
+        ..export(&guard)?
+    };
     guard.release().checkpoint()?;
     Ok(exported)
+}
+
+/// Moves `hashes.json` into a folder of its own. A crash leaves it at one place or the other.
+fn set_unreadable_aside(guard: &MutationGuard) -> Result<KbPath, MutationError> {
+    let storage = &guard.storage;
+    let time = guard.clock.now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let mut suffix = String::new();
+    let mut n = 1;
+    let dir = loop {
+        let dir = layout::own_dir()
+            .join(&format!("{HASHES_ASIDE_PREFIX}{time}{suffix}"))
+            .expect("digits and dashes are one component");
+        if !storage.exists(&dir)? {
+            break dir;
+        }
+        n += 1;
+        suffix = format!("-{n}");
+    };
+    storage.make_dir("export.aside", &dir)?;
+    let kept = dir.join("hashes.json").map_err(KbError::from)?;
+    storage.rename("export.keep", &layout::hashes_json(), &kept)?;
+    storage.sync(
+        "export.aside-sync",
+        &[],
+        &[dir, layout::own_dir(), layout::state_dir()],
+    )?;
+    Ok(kept)
 }
 
 /// Writes `hashes.json` under the guard.
@@ -61,6 +108,7 @@ pub(super) fn export(guard: &MutationGuard) -> Result<Exported, MutationError> {
         path: path.clone(),
         documents: entries.len() as u64,
         written: is_new,
+        set_aside: None,
     };
     let is_new = found != written;
     if is_new {
@@ -211,12 +259,29 @@ impl Registry {
     /// Notes that the last export has its name. It is a hint for a merge, which does without it, so it
     /// is not waited for; a failure is none of the export's.
     pub(super) fn note_export_written(&self) {
-        let sql = "PRAGMA synchronous = OFF; \
-                   UPDATE openkb_base SET exported = 2 WHERE exported = 1; \
-                   PRAGMA synchronous = FULL";
-        if let Err(error) = self.connection.execute_batch(sql) {
+        if let Err(error) = self.note_unhurried() {
             tracing::debug!(%error, "that the export was written is not noted");
         }
+    }
+
+    /// NORMAL, not OFF: the log of this note alone is not synced, and a checkpoint that it sets off
+    /// syncs the commits before it, which were acknowledged, as ever.
+    fn note_unhurried(&self) -> rusqlite::Result<()> {
+        let level = |name: &str| {
+            self.connection
+                .query_row(name, [], |row| row.get::<_, i64>(0))
+        };
+        let before = level("PRAGMA synchronous")?;
+        if before > SYNCHRONOUS_NORMAL {
+            self.connection
+                .pragma_update(None, "synchronous", SYNCHRONOUS_NORMAL)?;
+        }
+        let noted = self
+            .connection
+            .execute_batch("UPDATE openkb_base SET exported = 2 WHERE exported = 1");
+        // Whatever became of the note: the next commit has to be on the medium when it returns.
+        self.connection.pragma_update(None, "synchronous", before)?;
+        noted
     }
 
     /// Registers an export: the digest of the file found and of the one to be written. It holds all

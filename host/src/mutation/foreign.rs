@@ -7,8 +7,14 @@
 //! since; that part is all that is used, beneath the root handle and without following links. So a
 //! planted `kb_dir` can at most name another file of this KB, and only where OpenKB itself writes.
 //!
+//! OpenKB goes on after a rollback that failed: what such a journal would restore may lie beneath
+//! newer changes. So only one of which the registry shows that nothing came after it is rolled back
+//! without asking.
+//!
 //! Invariant: nothing is touched unless every path of a journal is allowed, and no bytes are
 //! replaced or deleted that are not in the backup or in `conflicts/`.
+
+mod doubt;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,12 +22,16 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
+use super::journal::JOURNALS_MAX;
 use super::storage::Storage;
 use super::{MutationError, undo};
 use crate::kb::{KbError, KbPath, KbRoot, PathError, SafeLine, layout};
 
 /// OpenKB's journals list a few hundred paths.
 const FOREIGN_BYTES_MAX: u64 = 16 << 20;
+
+/// Some thirty times as many, and few enough to be kept for all journals at once.
+const ENTRIES_MAX: usize = 10_000;
 
 /// OpenKB's ids are 32 hexadecimal digits; a longer name is none, and would not fit the names made
 /// from it.
@@ -35,7 +45,12 @@ pub(super) struct Foreign {
     /// What OpenKB did; a stranger's word.
     pub(super) operation: String,
     pub(super) verdict: Verdict,
-    /// When it was last written: the newest is rolled back first.
+    /// How often OpenKB failed to roll it back.
+    pub(super) attempts: u32,
+    /// Why it is not rolled back without asking, if there is a reason.
+    pub(super) doubt: Option<String>,
+    /// When it was last written. The newest comes first in the list; what it did need not be the
+    /// newest, for OpenKB writes a journal anew when it fails to roll it back.
     modified: SystemTime,
 }
 
@@ -71,6 +86,8 @@ struct Head {
     status: String,
     #[serde(default)]
     operation: String,
+    #[serde(default)]
+    attempts: u32,
 }
 
 #[derive(Deserialize)]
@@ -90,7 +107,7 @@ struct Entry {
 /// for an older one that could not be rolled back, so there can be several.
 ///
 /// # Errors
-/// If the KB cannot be read.
+/// If the KB cannot be read, or there are more than OpenKB leaves.
 pub(super) fn unsettled(root: &KbRoot) -> Result<Vec<Foreign>, KbError> {
     let mut found = Vec::new();
     for name in root.list_dir(&layout::openkb_journal_dir())? {
@@ -99,8 +116,26 @@ pub(super) fn unsettled(root: &KbRoot) -> Result<Vec<Foreign>, KbError> {
         {
             found.extend(look(root, name, &path)?);
         }
+        if found.len() > JOURNALS_MAX {
+            return Err(KbError::TooManyJournals(layout::openkb_journal_dir()));
+        }
     }
     found.sort_by(|a, b| (b.modified, &b.name).cmp(&(a.modified, &a.name)));
+    let is_alone = found.len() == 1;
+    for foreign in &mut found {
+        foreign.doubt = match &foreign.verdict {
+            Verdict::Inside(_) if !is_alone => Some(
+                "OpenKB left several, and nobody can tell which of them is the newest".to_owned(),
+            ),
+            Verdict::Inside(_) if foreign.attempts > 0 => Some(
+                "OpenKB failed to roll it back before and went on, so that newer changes of its \
+                 can lie on top"
+                    .to_owned(),
+            ),
+            Verdict::Inside(rollback) => doubt::doubt(root, rollback),
+            Verdict::Outside(_) | Verdict::Malformed(_) => None,
+        };
+    }
     Ok(found)
 }
 
@@ -110,6 +145,8 @@ fn look(root: &KbRoot, name: String, path: &KbPath) -> Result<Option<Foreign>, K
         name,
         operation: String::new(),
         verdict: Verdict::Malformed("it is a symbolic link".to_owned()),
+        attempts: 0,
+        doubt: None,
         modified: SystemTime::UNIX_EPOCH,
     };
     let bytes = match root.read(path, FOREIGN_BYTES_MAX) {
@@ -134,6 +171,7 @@ fn look(root: &KbRoot, name: String, path: &KbPath) -> Result<Option<Foreign>, K
         Ok(head) => {
             let verdict = judge(root.path(), stem, &head, &bytes);
             foreign.operation = head.operation;
+            foreign.attempts = head.attempts;
             verdict
         }
         Err(error) => Verdict::Malformed(error.to_string()),
@@ -156,6 +194,9 @@ fn judge(root: &Path, stem: &str, head: &Head, bytes: &[u8]) -> Verdict {
         Ok(body) => body,
         Err(error) => return Verdict::Malformed(error.to_string()),
     };
+    if body.entries.len() > ENTRIES_MAX {
+        return Verdict::Malformed(format!("it has more than {ENTRIES_MAX} entries"));
+    }
     let inside = |text: &str| locate(root, &body.kb_dir, text);
     let Some(backup_dir) = inside(&body.backup_dir).filter(is_backup_dir) else {
         return Verdict::Outside(body.backup_dir.clone());

@@ -13,7 +13,7 @@ use super::storage::Storage;
 use super::{AcquireError, OwnerOptions, drain, lock, medium};
 use crate::kb::clock::Clock;
 use crate::kb::config::OpenKbExport;
-use crate::kb::{KbPath, KbRoot, layout};
+use crate::kb::{KbPath, KbRoot, SafeLine, layout};
 
 /// The right to change one KB, for one thread. Recovery has been drained. Dropping it lets go.
 #[derive(Debug)]
@@ -66,8 +66,8 @@ pub(super) fn acquire(
     options: &OwnerOptions,
 ) -> Result<MutationGuard, AcquireError> {
     let locked = lock_only(root, options)?;
-    let registry =
-        tracing::info_span!("drain").in_scope(|| drain::drain(&locked.storage, &options.clock))?;
+    let registry = tracing::info_span!("drain")
+        .in_scope(|| drain::drain(&locked.storage, &options.clock, &|line| tell(options, line)))?;
     Ok(locked.with(registry, options))
 }
 
@@ -80,9 +80,18 @@ pub(super) fn acquire_to_exchange(
     options: &OwnerOptions,
 ) -> Result<MutationGuard, AcquireError> {
     let locked = lock_only(root, options)?;
-    let registry = tracing::info_span!("drain")
-        .in_scope(|| drain::drain_to_exchange(&locked.storage, &options.clock))?;
+    let registry = tracing::info_span!("drain").in_scope(|| {
+        drain::drain_to_exchange(&locked.storage, &options.clock, &|line| tell(options, line))
+    })?;
     Ok(locked.with(registry, options))
+}
+
+/// Tells whoever acquires of what recovery did.
+fn tell(options: &OwnerOptions, line: &SafeLine) {
+    match &options.lock.on_warning {
+        Some(told) => told(line),
+        None => tracing::warn!("{line}"),
+    }
 }
 
 /// The lock, with what earlier owners left not looked at.

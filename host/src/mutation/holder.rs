@@ -5,8 +5,8 @@
 //! it is believed only of a process that is seen to hold the lock, or, where locks cannot be seen,
 //! of one that lives, with the start time and the boot it was written with.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::cell::RefCell;
+use std::fs::File;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,6 @@ use crate::kb::{KbError, KbRoot, SafeLine, layout};
 
 /// A record is one short object; more is not one.
 const RECORD_BYTES_MAX: u64 = 4 << 10;
-
-/// The record is written at most this often: a short commit costs one write.
-const WRITE_EVERY: Duration = Duration::from_millis(100);
 
 /// Of many readers this many are named.
 const HOLDERS_MAX: usize = 16;
@@ -52,7 +49,7 @@ impl Phase {
 }
 
 /// The record as written.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Record {
     pid: u32,
     /// Clock ticks between the start of the machine and that of the process.
@@ -72,43 +69,58 @@ struct Record {
 
 /// What a holder leaves of itself while it holds the lock.
 #[derive(Debug)]
-pub(super) struct Trail {
-    command: &'static str,
-    since: String,
-    /// The last write; `None` before the first one.
-    written: Cell<Option<Instant>>,
+pub(super) struct Trail(RefCell<Written>);
+
+/// The record and its file.
+#[derive(Debug)]
+struct Written {
+    /// The record of the last phase; before the first one its phase is empty.
+    record: Record,
+    /// Open for the next phase, which costs one write then.
+    file: Option<File>,
+    /// Bytes of the longest record so far: a shorter one is padded, so that it covers all of it.
+    bytes_max: usize,
 }
 
 impl Trail {
     pub(super) fn new(command: &'static str, clock: &Clock) -> Self {
-        Self {
-            command,
-            since: clock.record_time(),
-            written: Cell::new(None),
-        }
+        let pid = std::process::id();
+        let since = clock.record_time();
+        Self(RefCell::new(Written {
+            record: Record {
+                pid,
+                started: process::start_time(pid),
+                boot: process::boot_id().map(str::to_owned),
+                host: host_name(),
+                command: command.to_owned(),
+                since: since.clone(),
+                phase: String::new(),
+                progress: since,
+            },
+            file: None,
+            bytes_max: 0,
+        }))
     }
 
-    /// Notes what the holder begins, unless it noted something just now. A failure only costs
-    /// somebody else's message.
+    /// Notes what the holder begins, unless that is what it is at: a phase is written before its
+    /// first step, so that whoever hangs is seen where it hangs. A failure only costs somebody
+    /// else's message.
     pub(super) fn enter(&self, phase: Phase, storage: &Storage, clock: &Clock) {
-        let is_early = |at: Instant| at.elapsed() < WRITE_EVERY;
-        if self.written.get().is_some_and(is_early) {
+        let mut written = self.0.borrow_mut();
+        let Written {
+            record,
+            file,
+            bytes_max,
+        } = &mut *written;
+        if record.phase == phase.name() {
             return;
         }
-        self.written.set(Some(Instant::now()));
-        let pid = std::process::id();
-        let record = Record {
-            pid,
-            started: process::start_time(pid),
-            boot: process::boot_id().map(str::to_owned),
-            host: host_name(),
-            command: self.command.to_owned(),
-            since: self.since.clone(),
-            phase: phase.name().to_owned(),
-            progress: clock.record_time(),
-        };
-        let bytes = serde_json::to_vec(&record).expect("strings and numbers serialise");
-        if let Err(error) = storage.write_advisory(&layout::holder_json(), &bytes) {
+        phase.name().clone_into(&mut record.phase);
+        record.progress = clock.record_time();
+        let mut bytes = serde_json::to_vec(record).expect("strings and numbers serialise");
+        *bytes_max = bytes.len().max(*bytes_max);
+        bytes.resize(*bytes_max, b' ');
+        if let Err(error) = storage.write_advisory(&layout::holder_json(), file, &bytes) {
             tracing::debug!(%error, "no holder record");
         }
     }

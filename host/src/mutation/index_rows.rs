@@ -7,8 +7,8 @@ use super::MutationError;
 use super::registry::{Registry, kind_name};
 use crate::compile::{IndexFact, IndexFacts};
 use crate::kb::registry::SCHEMA_VERSION;
-use crate::kb::view::IndexSection;
-use crate::kb::{DocName, KbError};
+use crate::kb::view::{IndexSection, Listed, ORDINAL_MAX};
+use crate::kb::{DocName, KbError, SafeLine};
 use crate::prepare::TermKind;
 
 /// Schema 1 to 2: pages of terms get ordinals, in the order of the second document of each, which is
@@ -237,10 +237,9 @@ impl Registry {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError> {
-        self.ordinal(
-            "SELECT ordinal FROM documents WHERE doc_name = ?1",
-            params![name.as_str()],
-        )
+        let sql = "SELECT ordinal FROM documents WHERE doc_name = ?1";
+        let found = self.ordinal(sql, params![name.as_str()])?;
+        found.map(|ordinal| self.bounded(ordinal)).transpose()
     }
 
     /// The highest ordinal that a document ever had.
@@ -250,7 +249,78 @@ impl Registry {
     pub(super) fn last_document_ordinal(&self) -> Result<i64, KbError> {
         // SQLite keeps it for AUTOINCREMENT; there is no row before the first document.
         let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'documents'";
-        Ok(self.ordinal(sql, [])?.unwrap_or(0))
+        self.bounded(self.ordinal(sql, [])?.unwrap_or(0))
+    }
+
+    /// The newest documents with ordinals of a range, at most `newest`, the newest first.
+    ///
+    /// # Errors
+    /// If they cannot be read, or a name is none.
+    pub(super) fn documents_between(
+        &self,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<(i64, Listed)>, KbError> {
+        let sql = "SELECT ordinal, doc_name, doc_type, description FROM documents \
+                   WHERE ordinal BETWEEN ?1 AND ?2 ORDER BY ordinal DESC LIMIT ?3";
+        let newest = i64::try_from(newest).unwrap_or(i64::MAX);
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map(params![first, last, newest], |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get::<_, String>(1)?,
+                    row.get(2)?,
+                    row.get::<_, String>(3)?,
+                ))
+            })
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| {
+            let (ordinal, name, doc_type, description) = row.map_err(|e| self.failed(e))?;
+            let name =
+                DocName::new(&name).ok_or_else(|| self.invalid("a document name is none"))?;
+            let description = SafeLine::new(&description);
+            Ok((
+                ordinal,
+                Listed {
+                    name,
+                    doc_type,
+                    description,
+                },
+            ))
+        })
+        .collect()
+    }
+
+    /// The slugs of the newest pages of terms with ordinals of a range, at most `newest`, the newest
+    /// first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub(super) fn terms_between(
+        &self,
+        kind: TermKind,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<String>, KbError> {
+        let sql = "SELECT slug FROM term_pages WHERE kind = ?1 AND ordinal BETWEEN ?2 AND ?3 \
+                   ORDER BY ordinal DESC LIMIT ?4";
+        let newest = i64::try_from(newest).unwrap_or(i64::MAX);
+        let mut statement = self
+            .connection
+            .prepare_cached(sql)
+            .map_err(|e| self.failed(e))?;
+        let rows = statement
+            .query_map(params![kind_name(kind), first, last, newest], |row| {
+                row.get(0)
+            })
+            .map_err(|e| self.failed(e))?;
+        rows.map(|row| row.map_err(|e| self.failed(e))).collect()
     }
 
     /// The ordinal of a term's page.
@@ -258,10 +328,9 @@ impl Registry {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn term_ordinal(&self, kind: TermKind, slug: &str) -> Result<Option<i64>, KbError> {
-        self.ordinal(
-            "SELECT ordinal FROM term_pages WHERE kind = ?1 AND slug = ?2",
-            params![kind_name(kind), slug],
-        )
+        let sql = "SELECT ordinal FROM term_pages WHERE kind = ?1 AND slug = ?2";
+        let found = self.ordinal(sql, params![kind_name(kind), slug])?;
+        found.map(|ordinal| self.bounded(ordinal)).transpose()
     }
 
     /// The highest ordinal that a page of a kind of term ever had.
@@ -269,7 +338,15 @@ impl Registry {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn last_term_ordinal(&self, kind: TermKind) -> Result<i64, KbError> {
-        Ok(self.meta_number(last_key(kind))?.unwrap_or(0))
+        self.bounded(self.meta_number(last_key(kind))?.unwrap_or(0))
+    }
+
+    /// Refuses a last ordinal behind which there is no room: the registry is a stranger's.
+    fn bounded(&self, last: i64) -> Result<i64, KbError> {
+        match (0..ORDINAL_MAX).contains(&last) {
+            true => Ok(last),
+            false => Err(self.invalid("it counts further than there can be documents")),
+        }
     }
 
     fn meta_number(&self, key: &str) -> Result<Option<i64>, KbError> {

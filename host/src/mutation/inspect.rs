@@ -2,10 +2,10 @@
 //! nothing; a journal that is found may belong to a command that is under way.
 
 use super::foreign::{self, Verdict as ForeignVerdict};
-use super::journal::{Found, Journal};
+use super::journal::{Found, Journal, Tally};
 use super::quarantine;
 use crate::kb::registry::Reader;
-use crate::kb::{KbError, KbPath, KbRoot, SafeLine, layout};
+use crate::kb::{KbError, KbPath, KbRoot, PathError, SafeLine, layout};
 
 /// Operation and time of a journal are words of ours; a stranger's are cut to this many characters.
 const WORD_CHARS_MAX: usize = 40;
@@ -44,6 +44,11 @@ pub enum JournalState {
     },
     /// OpenKB's: every path lies inside this KB, and `recover` settles it by OpenKB's rules.
     Foreign,
+    /// OpenKB's, and every path lies inside this KB; but newer changes can lie on top of it.
+    ForeignUncertain {
+        /// Why, one safe line.
+        reason: String,
+    },
     /// OpenKB's, with a path outside this KB: nobody acts on it.
     ForeignOutside {
         /// The path, one safe line.
@@ -80,18 +85,38 @@ pub(super) struct Leftover {
     pub(super) content: Content,
 }
 
-/// What could be read of a journal.
+/// What can be acted on. A journal of ours can be large, and several can be there: it is read again
+/// when its turn comes.
 #[derive(Debug)]
 pub(super) enum Content {
     /// Nothing that can be acted on.
     Nothing,
     /// A whole journal of ours.
-    Ours(Journal),
+    Ours,
     /// One of OpenKB's, every path of it inside this KB.
     Foreign(foreign::Rollback),
 }
 
 impl Leftover {
+    /// Reads the whole journal of ours that was found.
+    ///
+    /// # Errors
+    /// If it is not there any more.
+    pub(super) fn journal(&self, root: &KbRoot) -> Result<Journal, KbError> {
+        let path = self.path()?;
+        let id = match self.report.place {
+            Place::Quarantine => quarantine::id_of(&self.name),
+            Place::Journal | Place::OpenKb => &self.name,
+        };
+        match Journal::find_in(root, &path, id)? {
+            Found::Active(journal) => Ok(journal),
+            Found::Unfinished | Found::Malformed(_) => {
+                let error = std::io::Error::other("it changed since it was looked at");
+                Err(PathError::new("read", root.join(&path), error).into())
+            }
+        }
+    }
+
     /// Where it lies.
     pub(super) fn path(&self) -> Result<KbPath, KbError> {
         let dir = match self.report.place {
@@ -142,9 +167,25 @@ impl<'a> Judge<'a> {
                 let reason = "it belongs to another registry".to_owned();
                 return Ok(Verdict::Undecidable(reason));
             }
-            Ok(match reader.has_mutation(&journal.id)? {
-                true => Verdict::Committed,
-                false => Verdict::Uncommitted,
+            if reader.has_mutation(&journal.id)? {
+                return Ok(Verdict::Committed);
+            }
+            if journal.has_mark {
+                let reason = "it was committed, and this registry does not know of it".to_owned();
+                return Ok(Verdict::Undecidable(reason));
+            }
+            // A journal is a barrier: while one waits nothing is committed. Where the epoch is another
+            // one all the same, the registry is not the one of then, or the lock did not hold.
+            let now = reader.meta_integer("epoch")?;
+            Ok(match journal.epoch() {
+                Some(then) if then == now => Verdict::Uncommitted,
+                Some(then) if then < now => Verdict::Undecidable(format!(
+                    "the registry moved on meanwhile, from epoch {then} to {now}"
+                )),
+                Some(then) => Verdict::Undecidable(format!(
+                    "the registry is older than the change, of epoch {now} where it began at {then}"
+                )),
+                None => Verdict::Undecidable("its id tells no epoch".to_owned()),
             })
         });
         match asked {
@@ -206,21 +247,18 @@ pub fn journals(root: &KbRoot) -> Result<Vec<JournalReport>, KbError> {
 /// All journals that are not settled, in the order of [`journals`]; OpenKB's newest first.
 ///
 /// # Errors
-/// If the KB cannot be read.
+/// If the KB cannot be read, or there are more than crashes leave.
 pub(super) fn scan(root: &KbRoot, judge: &Judge<'_>) -> Result<Vec<Leftover>, KbError> {
     let mut found = Vec::new();
+    let mut tally = Tally::default();
     for id in Journal::ids(root)? {
         let state = Journal::find(root, &id)?;
+        tally.count(&state, &layout::journal_dir())?;
         found.push(ours(root, judge, Place::Journal, id, state)?);
     }
-    let mut held = root.list_dir(&layout::quarantine_dir())?;
-    held.reverse();
-    for name in held {
-        // A name that cannot be opened is a barrier all the same, and is shown.
-        let state = match layout::quarantine_dir().join(&name) {
-            Ok(dir) => in_quarantine(root, &dir, &name)?,
-            Err(error) => Found::Malformed(error.to_string()),
-        };
+    for name in Journal::quarantined(root)? {
+        let state = in_quarantine(root, &name)?;
+        tally.count(&state, &layout::quarantine_dir())?;
         found.push(ours(root, judge, Place::Quarantine, name, state)?);
     }
     for journal in foreign::unsettled(root)? {
@@ -230,8 +268,13 @@ pub(super) fn scan(root: &KbRoot, judge: &Judge<'_>) -> Result<Vec<Leftover>, Kb
 }
 
 /// Looks into quarantine; whatever is wrong there is told, not refused.
-fn in_quarantine(root: &KbRoot, dir: &KbPath, name: &str) -> Result<Found, KbError> {
-    match Journal::find_in(root, dir, quarantine::id_of(name)) {
+pub(super) fn in_quarantine(root: &KbRoot, name: &str) -> Result<Found, KbError> {
+    // A name that cannot be opened is a barrier all the same, and is shown.
+    let dir = match layout::quarantine_dir().join(name) {
+        Ok(dir) => dir,
+        Err(error) => return Ok(Found::Malformed(error.to_string())),
+    };
+    match Journal::find_in(root, &dir, quarantine::id_of(name)) {
         Ok(Found::Unfinished) => Ok(Found::Malformed("it has no `journal.json`".to_owned())),
         Err(KbError::Path(error)) if error.source.kind() == std::io::ErrorKind::NotADirectory => {
             Ok(Found::Malformed("it is no directory".to_owned()))
@@ -275,7 +318,7 @@ fn ours(
             report.started = word(&journal.started);
             let paths = journal.entries.iter().map(|entry| entry.path.clone());
             report.paths = paths.collect();
-            content = Content::Ours(journal);
+            content = Content::Ours;
         }
     }
     let mut leftover = Leftover {
@@ -302,7 +345,12 @@ fn of_foreign(journal: foreign::Foreign) -> Leftover {
         ForeignVerdict::Inside(rollback) => {
             paths = rollback.targets();
             content = Content::Foreign(rollback);
-            JournalState::Foreign
+            match journal.doubt {
+                None => JournalState::Foreign,
+                Some(reason) => JournalState::ForeignUncertain {
+                    reason: SafeLine::new(&reason).to_string(),
+                },
+            }
         }
     };
     let stem = journal.name.strip_suffix(".json").unwrap_or(&journal.name);
@@ -313,7 +361,7 @@ fn of_foreign(journal: foreign::Foreign) -> Leftover {
         operation: word(&journal.operation),
         started: String::new(),
         paths,
-        attempts: 0,
+        attempts: journal.attempts,
     };
     Leftover {
         name: journal.name,

@@ -8,7 +8,10 @@
 //! A journal is an instruction to delete files: every path in it is relative to the KB, lies in
 //! `raw/` or `wiki/`, and is opened beneath the root without following links.
 
-use serde::{Deserialize, Serialize};
+use std::marker::PhantomData;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::MutationError;
 use crate::kb::{ContentHash, KbError, KbPath, KbRoot, PathError, layout};
@@ -18,6 +21,19 @@ const FORMAT: u32 = 1;
 
 /// 64 documents with 1,000 images each at some 300 bytes an entry.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
+
+/// Name of the mark of a committed mutation, in the journal's directory.
+const MARK: &str = "committed";
+/// What so many bytes hold of entries as this program writes them. A planted journal can have shorter
+/// ones, and so many more that they would fill the memory.
+const ENTRIES_MAX: usize = 200_000;
+
+/// Entries of all journals that are looked at together: one of the largest and some small ones.
+const ENTRIES_ALL_MAX: usize = 2 * ENTRIES_MAX;
+
+/// Journals in one place. No change begins while one is left there, so that a crash leaves one;
+/// OpenKB drops what it failed to roll back five times.
+pub(super) const JOURNALS_MAX: usize = 16;
 
 /// What a file was before the mutation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,9 +73,65 @@ pub(super) struct Journal {
     pub(super) registry: String,
     pub(super) operation: String,
     pub(super) started: String,
+    #[serde(deserialize_with = "bounded")]
     pub(super) entries: Vec<Entry>,
     /// Directories the mutation makes, parents first.
+    #[serde(deserialize_with = "bounded")]
     pub(super) made_dirs: Vec<KbPath>,
+    /// A mark beside it says that its owner saw COMMIT succeed. It is a hint: it is not synced, and the
+    /// registry decides; but one that knows nothing of a marked mutation is not the registry of then.
+    #[serde(skip)]
+    pub(super) has_mark: bool,
+}
+
+/// Reads a list of at most [`ENTRIES_MAX`], and stops at one more.
+fn bounded<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Bounded<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut read = Vec::new();
+            while let Some(one) = list.next_element()? {
+                if read.len() == ENTRIES_MAX {
+                    return Err(A::Error::custom(format!("more than {ENTRIES_MAX} entries")));
+                }
+                read.push(one);
+            }
+            Ok(read)
+        }
+    }
+
+    deserializer.deserialize_seq(Bounded(PhantomData))
+}
+
+/// Counts what is read of several journals together.
+#[derive(Debug, Default)]
+pub(super) struct Tally(usize);
+
+impl Tally {
+    /// Counts what was found in a directory of journals.
+    ///
+    /// # Errors
+    /// If all of it is more than this program leaves.
+    pub(super) fn count(&mut self, found: &Found, dir: &KbPath) -> Result<(), KbError> {
+        if let Found::Active(journal) = found {
+            self.0 += journal.entries.len() + journal.made_dirs.len();
+        }
+        match self.0 > ENTRIES_ALL_MAX {
+            true => Err(KbError::TooManyJournals(dir.clone())),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Proof that a path stands in the journal that was made durable before anything was published:
@@ -95,7 +167,15 @@ impl Journal {
             started,
             entries: Vec::new(),
             made_dirs: Vec::new(),
+            has_mark: false,
         }
+    }
+
+    /// The mark of a mutation whose COMMIT was seen to succeed.
+    pub(super) fn mark(id: &str) -> KbPath {
+        Self::dir(id)
+            .join(MARK)
+            .expect("a fixed name is one component")
     }
 
     /// The proof that the journal's entries name `path`. They are in the order of the paths.
@@ -114,7 +194,7 @@ impl Journal {
     /// that no id has, was never made by a mutation and is left alone.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or there are more than this program makes.
     pub(super) fn ids(root: &KbRoot) -> Result<Vec<String>, KbError> {
         let mut ids = Vec::new();
         for name in root.list_dir(&layout::journal_dir())? {
@@ -131,7 +211,17 @@ impl Journal {
             }
         }
         ids.reverse();
-        Ok(ids)
+        few(ids, &layout::journal_dir())
+    }
+
+    /// All names in quarantine, the newest first.
+    ///
+    /// # Errors
+    /// If it cannot be read, or there are more than this program makes.
+    pub(super) fn quarantined(root: &KbRoot) -> Result<Vec<String>, KbError> {
+        let mut names = root.list_dir(&layout::quarantine_dir())?;
+        names.reverse();
+        few(names, &layout::quarantine_dir())
     }
 
     /// The directory of a journal.
@@ -150,16 +240,41 @@ impl Journal {
 
     /// A pre-image.
     pub(super) fn image(id: &str, name: &str) -> Result<KbPath, crate::kb::KbPathError> {
-        Self::dir(id).join("pre")?.join(name)
+        Self::image_in(&Self::dir(id), name)
+    }
+
+    /// A pre-image of the journal in `dir`.
+    pub(super) fn image_in(dir: &KbPath, name: &str) -> Result<KbPath, crate::kb::KbPathError> {
+        dir.join("pre")?.join(name)
     }
 
     /// A rendered page.
     pub(super) fn rendered(id: &str, index: usize) -> KbPath {
-        let new = Self::dir(id)
-            .join("new")
-            .expect("a fixed name is one component");
+        Self::rendered_in(&Self::dir(id), index)
+    }
+
+    /// A rendered page of the journal in `dir`.
+    pub(super) fn rendered_in(dir: &KbPath, index: usize) -> KbPath {
+        let new = dir.join("new").expect("a fixed name is one component");
         new.join(&index.to_string())
             .expect("a number is one component")
+    }
+
+    /// Whether recovery would read a journal of so many entries: what it would not, is not begun.
+    ///
+    /// # Errors
+    /// If not.
+    pub(super) fn check_size(&self) -> Result<(), PathError> {
+        if self.entries.len().max(self.made_dirs.len()) <= ENTRIES_MAX {
+            return Ok(());
+        }
+        let error = format!("more than {ENTRIES_MAX} files in one change");
+        let error = std::io::Error::other(error);
+        Err(PathError::new(
+            "write",
+            Self::file(&self.id).as_str(),
+            error,
+        ))
     }
 
     /// The journal as bytes, read back before they are used.
@@ -200,7 +315,10 @@ impl Journal {
             Err(error) => return Err(error),
         };
         Ok(match Self::parse(&bytes, id) {
-            Ok(journal) => Found::Active(journal),
+            Ok(journal) => Found::Active(Self {
+                has_mark: root.open_file(&dir.join(MARK)?)?.is_some(),
+                ..journal
+            }),
             Err(reason) => Found::Malformed(reason),
         })
     }
@@ -224,6 +342,10 @@ impl Journal {
         let official = |path: &KbPath| {
             path.starts_with(&layout::raw_dir()) || path.starts_with(&layout::wiki_dir())
         };
+        // The id names where everything of it lies.
+        if layout::journal_dir().join(id).is_err() {
+            return Err("its id is no name".to_owned());
+        }
         let paths = journal
             .entries
             .iter()
@@ -246,6 +368,35 @@ impl Journal {
             ));
         }
         Ok(journal)
+    }
+}
+
+impl Journal {
+    /// The registry's epoch that the mutation was planned from, as its id says; `None` for an id that
+    /// this program did not make.
+    pub(super) fn epoch(&self) -> Option<i64> {
+        let (epoch, _) = self.id.split_once('-')?;
+        epoch.parse().ok()
+    }
+
+    /// Where a removed file goes until the mutation is settled: what is there was removed.
+    pub(super) fn removed(id: &str, index: usize) -> KbPath {
+        Self::removed_in(&Self::dir(id), index)
+    }
+
+    /// The same in a journal's directory that may lie elsewhere.
+    pub(super) fn removed_in(dir: &KbPath, index: usize) -> KbPath {
+        let new = dir.join("new").expect("a fixed name is one component");
+        new.join(&format!("removed-{index}"))
+            .expect("a fixed name and a number are one component")
+    }
+}
+
+/// Passes on the names in a directory of journals, unless there are too many.
+fn few(names: Vec<String>, dir: &KbPath) -> Result<Vec<String>, KbError> {
+    match names.len() > JOURNALS_MAX {
+        true => Err(KbError::TooManyJournals(dir.clone())),
+        false => Ok(names),
     }
 }
 
@@ -291,5 +442,44 @@ mod tests {
         check("raw/a.md.tmp", false);
         journal.entries.clear();
         assert!(journal.declared(&path("raw/a.md")).is_err());
+    }
+
+    #[test]
+    fn lists_of_a_planted_journal_are_cut_short() {
+        let check = |field: &str, entry: serde_json::Value, count: usize| {
+            let journal = Journal::new(
+                "000000000001-00000000".to_owned(),
+                String::new(),
+                "add",
+                String::new(),
+            );
+            let mut journal = serde_json::to_value(&journal).unwrap();
+            journal[field] = vec![entry; count].into();
+            Journal::parse(
+                &serde_json::to_vec(&journal).unwrap(),
+                "000000000001-00000000",
+            )
+        };
+        let entry = serde_json::json!({ "path": "raw/a", "before": null, "after": null });
+        for (field, entry) in [("entries", entry), ("made_dirs", "raw/a".into())] {
+            let whole = check(field, entry.clone(), ENTRIES_MAX).unwrap();
+            whole.check_size().unwrap();
+            let mut tally = Tally::default();
+            let (found, dir) = (Found::Active(whole), layout::journal_dir());
+            tally.count(&found, &dir).unwrap();
+            tally.count(&found, &dir).unwrap();
+            let error = tally.count(&found, &dir).unwrap_err();
+            assert!(matches!(error, KbError::TooManyJournals(_)), "{error}");
+            let reason = check(field, entry, ENTRIES_MAX + 1).unwrap_err();
+            assert!(reason.contains("more than 200000 entries"), "{reason}");
+        }
+        let mut large = Journal::new(
+            "000000000001-00000000".to_owned(),
+            String::new(),
+            "add",
+            String::new(),
+        );
+        large.made_dirs = vec![KbPath::fixed("raw/a"); ENTRIES_MAX + 1];
+        large.check_size().unwrap_err();
     }
 }

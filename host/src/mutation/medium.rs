@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use super::storage::Storage;
 use super::{AcquireError, LockOptions, lock};
 use crate::kb::{KbRoot, PathError, SafeLine};
+#[cfg(target_os = "linux")]
+use crate::kb::{beneath, layout};
 
 /// The first argument of the second process that tries the lock. Not a command: help and completions
 /// do not know it.
@@ -187,7 +189,14 @@ fn magic(root: &KbRoot) -> std::io::Result<u64> {
     if let Some(magic) = magic_of_a_rig() {
         return Ok(magic);
     }
-    let magic = rustix::fs::fstatfs(root)?.f_type;
+    // The locks and the registry lie there; it may be a mount of its own.
+    let state = beneath::open(
+        root,
+        &layout::state_dir(),
+        rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::DIRECTORY,
+        rustix::fs::Mode::empty(),
+    )?;
+    let magic = rustix::fs::fstatfs(&state)?.f_type;
     // Numbers above 2^31 come sign-extended where the field is a signed word of 32 bits.
     Ok(u64::try_from(magic).unwrap_or_default() & 0xFFFF_FFFF)
 }

@@ -48,6 +48,8 @@ pub enum Change {
     Removed,
     /// Its entry is gone and its summary page is there: nobody removed the document, and it stays.
     Missing,
+    /// Its entry is of a version that `raw/` has not, which has ours: it was put back, and ours stays.
+    Stale,
 }
 
 /// An entry that the registry and `hashes.json` do not agree on.
@@ -141,6 +143,7 @@ pub fn merge_registry(
     }
     let mut merged = Merged {
         merged: true,
+        warnings: decisions.warnings.clone(),
         ..Merged::default()
     };
     let terms = TermPages::read(root)?;
@@ -186,6 +189,8 @@ struct Decisions {
     taken: Vec<usize>,
     /// Folded names whose rows go.
     removed: Vec<String>,
+    /// What a person should know of what was not taken.
+    warnings: Vec<SafeLine>,
 }
 
 /// Both sides and the base, by folded name.
@@ -199,15 +204,35 @@ struct Sides<'a> {
 }
 
 impl Sides<'_> {
-    fn changes(&self, fold: &str) -> (Change, Change) {
+    fn changes(&self, fold: &str, original: Original) -> (Change, Change) {
         let ours = self.our_digests.get(fold).copied();
         let theirs = self.their_digests.get(fold).copied();
         let base = self.base.digest(fold, ours, self.was_exported);
         let theirs = match change(base, theirs) {
             Change::Removed if self.has_page(fold) => Change::Missing,
+            Change::Changed if original == Original::Ours => Change::Stale,
             change => change,
         };
         (change(base, ours), theirs)
+    }
+
+    /// Whose version of the original is in `raw/`, where the two sides have different ones.
+    fn original(&self, fold: &str, theirs: Option<&Imported>) -> Result<Original, MutationError> {
+        let (Some((ours, _)), Some(row)) = (self.ours.get(fold), theirs.map(|one| &one.row)) else {
+            return Ok(Original::Unknown);
+        };
+        let Some(raw) = row.raw_path.as_ref().filter(|_| row.hash != *ours) else {
+            return Ok(Original::Unknown);
+        };
+        if !self.storage.is_file(raw)? {
+            return Ok(Original::Unknown);
+        }
+        Ok(match self.storage.digest(raw)? {
+            Some((_, hash)) if hash == row.hash => Original::Theirs,
+            Some((_, hash)) if hash == *ours => Original::Ours,
+            Some(_) => Original::Neither,
+            None => Original::Unknown,
+        })
     }
 
     /// Whether the summary page of a document of ours is there. OpenKB removes it with the document;
@@ -224,6 +249,16 @@ impl Sides<'_> {
                 .unwrap_or(true)
         })
     }
+}
+
+/// Whose version a file of `raw/` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Original {
+    Ours,
+    Theirs,
+    Neither,
+    /// It is not there, or both sides have the same version.
+    Unknown,
 }
 
 fn change(base: Option<ContentHash>, now: Option<ContentHash>) -> Change {
@@ -260,12 +295,8 @@ impl Decisions {
         let mut decisions = Self::default();
         for (index, (_, entry)) in their_entries.iter().enumerate() {
             let fold = fold(entry);
-            if decisions.decide(
-                &sides,
-                &fold,
-                &theirs[index].row.doc_name.to_string(),
-                prefer,
-            ) {
+            let name = theirs[index].row.doc_name.to_string();
+            if decisions.decide(&sides, &fold, &name, Some(&theirs[index]), prefer)? {
                 decisions.taken.push(index);
             }
         }
@@ -275,7 +306,7 @@ impl Decisions {
                 continue;
             }
             let name = entry.doc_name.as_deref().unwrap_or_default();
-            if decisions.decide(&sides, &fold, name, prefer) {
+            if decisions.decide(&sides, &fold, name, None, prefer)? {
                 decisions.removed.push(fold);
             }
         }
@@ -284,25 +315,46 @@ impl Decisions {
     }
 
     /// Notes how an entry differs, and says whether their version is taken.
-    fn decide(&mut self, sides: &Sides<'_>, fold: &str, name: &str, prefer: Option<Side>) -> bool {
+    fn decide(
+        &mut self,
+        sides: &Sides<'_>,
+        fold: &str,
+        name: &str,
+        theirs: Option<&Imported>,
+        prefer: Option<Side>,
+    ) -> Result<bool, MutationError> {
         if sides.our_digests.get(fold) == sides.their_digests.get(fold) {
-            return false;
+            return Ok(false);
         }
-        let (registry, hashes_json) = sides.changes(fold);
-        let is_theirs = !matches!(hashes_json, Change::Same | Change::Missing);
-        let conflict = is_theirs && registry != Change::Same;
+        let original = sides.original(fold, theirs)?;
+        let (registry, hashes_json) = sides.changes(fold, original);
+        let is_theirs = !matches!(hashes_json, Change::Same | Change::Missing | Change::Stale);
+        // A hash that tells of other bytes than the file has is nobody's to believe.
+        let is_unknown = hashes_json == Change::Changed && original == Original::Neither;
+        let conflict = is_theirs && (registry != Change::Same || is_unknown);
+        let why = if is_unknown {
+            "its original is neither side's version"
+        } else {
+            "both changed it, in different ways"
+        };
         let unsettled = conflict && prefer.is_none();
+        if hashes_json == Change::Stale {
+            self.warnings.push(SafeLine::new(&format!(
+                "`{}` has another version of `{name}` than its original is; the registry's is kept",
+                layout::hashes_json()
+            )));
+        }
         self.comparison.differences.push(Difference {
             document: SafeLine::new(name),
             registry,
             hashes_json,
-            conflict: unsettled.then(|| SafeLine::new("both changed it, in different ways")),
+            conflict: unsettled.then(|| SafeLine::new(why)),
         });
-        if conflict {
+        Ok(if conflict {
             prefer == Some(Side::Theirs)
         } else {
             is_theirs
-        }
+        })
     }
 
     /// The same bytes cannot be registered under two names: an entry of theirs whose original one of

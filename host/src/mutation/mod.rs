@@ -40,7 +40,9 @@ mod touched;
 mod undo;
 
 pub use backup::{Backup, backup_now};
+pub use drain::is_registry_lost;
 pub use error::{AcquireError, MutationError, RecoverError};
+pub(crate) use exchange::HASHES_ASIDE_PREFIX;
 pub use exchange::{Exported, export_registry};
 pub use holder::{Holder, HolderRecord, LockState, lock_state};
 pub use init::{InitError, Initialised, init, init_with};

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::guard::MutationGuard;
 use super::registry::{Registry, Row};
 use super::storage::{Storage, Version};
-use crate::compile::{ChangeSet, IndexFacts};
+use crate::compile::{self, ChangeSet, IndexFacts};
 use crate::kb::registry::DocumentRow;
-use crate::kb::view::{IndexSection, KbView, Mention, Registered};
-use crate::kb::{DocName, KbError, KbPath, SafeLine};
+use crate::kb::view::{IndexSection, KbView, Listed, Mention, Registered};
+use crate::kb::{DocName, KbError, KbPath, SafeLine, layout};
 use crate::prepare::TermKind;
 
 /// A page is text that people read; a larger file under a page's name is refused rather than read
@@ -225,6 +225,67 @@ impl KbView for Overlay<'_> {
 
     fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError> {
         Ok(self.facts.is_sharded(section) || self.ground.registry.is_sharded(section)?)
+    }
+
+    fn shards(&self, section: IndexSection) -> Result<Vec<i64>, KbError> {
+        let dir = layout::index_dir();
+        let mut numbers = std::collections::BTreeSet::new();
+        for name in self.ground.storage.root().list_dir(&dir)? {
+            numbers.extend(compile::shard_number(section, &name));
+        }
+        for (path, text) in &self.pages {
+            if path.parent().as_ref() == Some(&dir)
+                && let Some(number) = compile::shard_number(section, path.file_name())
+            {
+                match text {
+                    Some(_) => numbers.insert(number),
+                    None => numbers.remove(&number),
+                };
+            }
+        }
+        Ok(numbers.into_iter().collect())
+    }
+
+    fn documents_between(
+        &self,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<Listed>, KbError> {
+        // As many more as may drop out below.
+        let bound = newest + self.rows.len() + self.removed.len();
+        let registry = self.ground.registry;
+        let mut found = registry.documents_between(first, last, bound)?;
+        found.retain(|(ordinal, _)| {
+            !self.removed.contains(ordinal)
+                && !self.rows.iter().any(|row| row.ordinal == Some(*ordinal))
+        });
+        for row in &self.rows {
+            let ordinal = self.document_ordinal(&row.doc_name)?;
+            if let Some(ordinal) = ordinal.filter(|ordinal| (first..=last).contains(ordinal)) {
+                let listed = Listed {
+                    name: row.doc_name.clone(),
+                    doc_type: row.doc_type.to_owned(),
+                    description: row.description.clone(),
+                };
+                found.push((ordinal, listed));
+            }
+        }
+        found.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
+        found.truncate(newest);
+        Ok(found.into_iter().map(|(_, listed)| listed).collect())
+    }
+
+    fn terms_between(
+        &self,
+        kind: TermKind,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<String>, KbError> {
+        // Pages that the plan made wrote their entries themselves: the index was there by then.
+        let registry = self.ground.registry;
+        registry.terms_between(kind, first, last, newest)
     }
 
     fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError> {

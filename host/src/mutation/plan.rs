@@ -358,14 +358,10 @@ fn retire_old_files(
         return Ok(());
     };
     let mut old = guard.registry.files_of(previous.ordinal)?;
-    // The path of an imported entry is somebody else's word: only a file of this name is taken for it.
-    let named = |path: &KbPath| identity::stem(path.file_name()) == previous.doc_name.as_str();
-    let raw = previous.raw_path.clone();
-    old.extend(raw.filter(|path| path.starts_with(&layout::raw_dir()) && named(path)));
+    old.extend(previous.raw_path.clone());
+    // A registry and an imported entry are somebody's word: only a file of this name is taken for it.
     old.retain(|path| {
-        let official =
-            path.starts_with(&layout::raw_dir()) || path.starts_with(&layout::wiki_dir());
-        official
+        layout::is_file_of(&previous.doc_name, path)
             && !files.iter().any(|(new, _)| new == path)
             && *path != layout::summary_page(&previous.doc_name)
     });

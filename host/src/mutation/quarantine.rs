@@ -36,6 +36,10 @@ pub(super) fn counts(error: &MutationError) -> bool {
                 | Errno::DQUOT
                 | Errno::IO
                 | Errno::ACCESS
+                | Errno::PERM
+                | Errno::BUSY
+                | Errno::STALE
+                | Errno::TIMEDOUT
                 | Errno::ROFS
                 | Errno::MFILE
                 | Errno::NFILE

@@ -2,7 +2,8 @@
 //!
 //! A reader holds the shared lock, so no change is under way. What one left that died is undone
 //! first, if the exclusive lock is to be had at once; else the pre-images of its journal stand for
-//! the pages it touched. A KB that cannot be locked (read-only, or never locked by anybody) is read
+//! the pages it touched. So do those of a journal in quarantine, until a person has decided; and the
+//! reader is told. A KB that cannot be locked (read-only, or never locked by anybody) is read
 //! without: then each page is read anew until no journal came or went meanwhile.
 
 use std::collections::BTreeMap;
@@ -10,11 +11,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::journal::{Entry, Found, Journal};
+use super::inspect::{self, Judge, Verdict};
+use super::journal::{Entry, Found, Journal, Tally};
 use super::storage::Storage;
+use super::undo::is_unreplaced;
 use super::{AcquireError, LockOptions, OwnerOptions, guard, lock};
 use crate::kb::registry::Reader;
-use crate::kb::{ContentHash, KbError, KbPath, KbRoot, PathError, layout};
+use crate::kb::{ContentHash, KbError, KbPath, KbRoot, PathError, SafeLine, layout};
 
 /// Without a lock a page is read this often, this long apart, until no change meets it.
 const UNLOCKED_READS_MAX: u32 = 100;
@@ -30,6 +33,8 @@ pub struct PageReader {
     lock: Option<lock::Held>,
     /// What unfinished changes touched.
     shadows: Shadows,
+    /// What nobody has decided yet.
+    warnings: Vec<SafeLine>,
 }
 
 /// The shared lock and nothing else: no change is under way while it is held, and what one left that
@@ -54,10 +59,14 @@ impl ReadLock {
 /// The oldest entry of an unfinished change for each path it touched.
 type Shadows = BTreeMap<KbPath, Shadow>;
 
+/// What unfinished changes touched, and what a reader has to know of them.
+type Undecided = (Shadows, Vec<SafeLine>);
+
 /// A page of an unfinished change.
 #[derive(Debug)]
 struct Shadow {
-    journal: String,
+    /// Where its journal lies.
+    dir: KbPath,
     index: usize,
     entry: Entry,
 }
@@ -65,9 +74,20 @@ struct Shadow {
 /// The journals at one moment.
 #[derive(Debug)]
 struct Journals {
-    active: Vec<Journal>,
-    /// When a journal last came or went.
-    changed: Option<(i64, i64)>,
+    /// The newest first: what is in quarantine is newer than what is not.
+    active: Vec<Left>,
+    /// What is no whole journal, and where it lies.
+    damaged: Vec<SafeLine>,
+    /// When a journal last came or went, here and in quarantine.
+    changed: [Option<(i64, i64)>; 2],
+}
+
+/// A whole journal.
+#[derive(Debug)]
+struct Left {
+    journal: Journal,
+    dir: KbPath,
+    is_quarantined: bool,
 }
 
 impl PageReader {
@@ -78,17 +98,27 @@ impl PageReader {
     /// If the lock is not free in time, this thread holds it already, or the KB cannot be read.
     pub fn open(root: &Arc<KbRoot>, options: &OwnerOptions) -> Result<Self, AcquireError> {
         let storage = Storage::new(Arc::clone(root));
-        let (mut lock, mut shadows) = shared(&storage, options)?;
-        if !shadows.is_empty() {
+        let (mut lock, (mut shadows, mut warnings)) = shared(&storage, options)?;
+        // What is in quarantine waits for a person.
+        let quarantine = layout::quarantine_dir();
+        let is_curable = |shadow: &Shadow| !shadow.dir.starts_with(&quarantine);
+        if lock.is_some() && shadows.values().any(is_curable) {
             drop(lock);
             heal(root, options);
-            (lock, shadows) = shared(&storage, options)?;
+            (lock, (shadows, warnings)) = shared(&storage, options)?;
         }
         Ok(Self {
             storage,
             lock,
             shadows,
+            warnings,
         })
+    }
+
+    /// What a reader has to know: changes that nobody could undo or decide on yet.
+    #[must_use]
+    pub fn warnings(&self) -> &[SafeLine] {
+        &self.warnings
     }
 
     /// Reads a page of at most `bytes_max` bytes as the last commit left it, or as people edited it
@@ -102,7 +132,7 @@ impl PageReader {
         }
         for _ in 0..UNLOCKED_READS_MAX {
             let before = Journals::scan(&self.storage)?;
-            let shadows = before.shadows(self.storage.root());
+            let (shadows, _) = before.shadows(self.storage.root());
             let read = read_through(&self.storage, &shadows, path, bytes_max);
             if Journals::scan(&self.storage)?.is_same(&before) {
                 return read;
@@ -117,12 +147,9 @@ impl PageReader {
 fn shared(
     storage: &Storage,
     options: &OwnerOptions,
-) -> Result<(Option<lock::Held>, Shadows), AcquireError> {
-    let Some(lock) = lock::shared(storage.root(), &options.lock)? else {
-        return Ok((None, Shadows::new()));
-    };
-    let shadows = Journals::scan(storage)?.shadows(storage.root());
-    Ok((Some(lock), shadows))
+) -> Result<(Option<lock::Held>, Undecided), AcquireError> {
+    let lock = lock::shared(storage.root(), &options.lock)?;
+    Ok((lock, Journals::scan(storage)?.shadows(storage.root())))
 }
 
 /// Undoes what a dead owner left, unless somebody else is at it or nobody here may.
@@ -137,64 +164,131 @@ fn heal(root: &Arc<KbRoot>, options: &OwnerOptions) {
 
 impl Journals {
     fn scan(storage: &Storage) -> Result<Self, KbError> {
-        let (root, dir) = (storage.root(), layout::journal_dir());
-        let changed = match root.open_dir(&dir)? {
-            Some(fd) => {
-                let stat = rustix::fs::fstat(&fd);
-                let stat = stat.map_err(|e| PathError::new("look at", root.join(&dir), e))?;
-                Some((stat.st_mtime, stat.st_mtime_nsec.try_into().unwrap_or(0)))
-            }
-            None => None,
+        let root = storage.root();
+        let (journals, quarantine) = (layout::journal_dir(), layout::quarantine_dir());
+        let mut found = Self {
+            active: Vec::new(),
+            damaged: Vec::new(),
+            changed: [changed(root, &journals)?, changed(root, &quarantine)?],
         };
-        let mut active = Vec::new();
-        for id in root.list_dir(&dir)? {
-            // What is no name of a journal cannot be one of an owner of ours.
-            if dir.join(&id).is_ok()
-                && let Found::Active(journal) = Journal::find(storage.root(), &id)?
-            {
-                active.push(journal);
-            }
+        let mut tally = Tally::default();
+        for name in Journal::quarantined(root)? {
+            let state = inspect::in_quarantine(root, &name)?;
+            tally.count(&state, &quarantine)?;
+            found.take(state, &quarantine, &name, true)?;
         }
-        Ok(Self { active, changed })
+        for id in Journal::ids(root)? {
+            let state = Journal::find(root, &id)?;
+            tally.count(&state, &journals)?;
+            found.take(state, &journals, &id, false)?;
+        }
+        Ok(found)
+    }
+
+    fn take(
+        &mut self,
+        state: Found,
+        parent: &KbPath,
+        name: &str,
+        is_quarantined: bool,
+    ) -> Result<(), KbError> {
+        match state {
+            Found::Active(journal) => self.active.push(Left {
+                journal,
+                dir: parent.join(name)?,
+                is_quarantined,
+            }),
+            // It never published anything.
+            Found::Unfinished => {}
+            Found::Malformed(_) => self
+                .damaged
+                .push(SafeLine::new(&format!("{parent}/{name}"))),
+        }
+        Ok(())
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let ids = |journals: &Self| -> Vec<String> {
+        let places = |journals: &Self| -> Vec<KbPath> {
             let active = journals.active.iter();
-            active.map(|journal| journal.id.clone()).collect()
+            active.map(|left| left.dir.clone()).collect()
         };
-        self.changed == other.changed && ids(self) == ids(other)
+        self.changed == other.changed && places(self) == places(other)
     }
 
-    /// What these journals touched, those that are committed left out. Undoing goes from the newest to
-    /// the oldest: what the oldest one found is what will be there.
-    fn shadows(self: &Journals, root: &KbRoot) -> Shadows {
+    /// What these journals touched, those that are committed left out, and what a reader has to know.
+    /// Undoing goes from the newest to the oldest: what the oldest one found is what will be there.
+    fn shadows(&self, root: &KbRoot) -> Undecided {
         let mut shadows = Shadows::new();
+        let mut warnings: Vec<SafeLine> = self
+            .damaged
+            .iter()
+            .map(|path| {
+                warning(
+                    path.as_str(),
+                    "holds a damaged journal: pages may hold half of a change",
+                )
+            })
+            .collect();
         if self.active.is_empty() {
-            return shadows;
+            return (shadows, warnings);
         }
-        let registry = Reader::open(root).ok().flatten();
-        let is_committed = |journal: &Journal| {
-            let decide = |registry: &Reader| {
-                let uuid = registry.meta_text("uuid").ok().flatten();
-                uuid.as_ref() == Some(&journal.registry)
-                    && registry.has_mutation(&journal.id).unwrap_or(false)
-            };
-            // Where nobody can tell, all of the state before is at least one whole state.
-            registry.as_ref().is_some_and(decide)
+        // Where nobody can tell, all of the state before is at least one whole state.
+        let opened = inspect::only_damage(Reader::open(root));
+        let verdict = |journal: &Journal| {
+            let opened = opened.as_ref().map_err(ToString::to_string)?;
+            let verdict = Judge::of(opened, |reader| reader).verdict(journal);
+            verdict.map_err(|error| error.to_string())
         };
-        for journal in self.active.iter().rev().filter(|one| !is_committed(one)) {
-            for (index, entry) in journal.entries.iter().enumerate() {
+        for left in &self.active {
+            let told = match (verdict(&left.journal), left.is_quarantined) {
+                (Ok(Verdict::Committed), false) => continue,
+                (Ok(Verdict::Committed), true) => {
+                    let what = "holds what is left of a change that is whole";
+                    warnings.push(warning(left.dir.as_str(), what));
+                    continue;
+                }
+                (Ok(Verdict::Uncommitted), false) => None,
+                (Ok(Verdict::Uncommitted), true) => Some("could not be undone".to_owned()),
+                (Ok(Verdict::Undecidable(reason)) | Err(reason), _) => {
+                    Some(format!("cannot be decided on: {reason}"))
+                }
+            };
+            if let Some(told) = told {
+                let what = format!(
+                    "holds a change that {told}; the pages it touched are read as they were before"
+                );
+                warnings.push(warning(left.dir.as_str(), &what));
+            }
+            for (index, entry) in left.journal.entries.iter().enumerate() {
                 let shadow = Shadow {
-                    journal: journal.id.clone(),
+                    dir: left.dir.clone(),
                     index,
                     entry: entry.clone(),
                 };
                 shadows.insert(entry.path.clone(), shadow);
             }
         }
-        shadows
+        (shadows, warnings)
     }
+}
+
+fn warning(path: &str, what: &str) -> SafeLine {
+    SafeLine::new(&format!(
+        "`{path}` {what}; `kbhost recover` tells how to go on"
+    ))
+}
+
+/// When something last came into a directory or went; `None` if there is none.
+fn changed(root: &KbRoot, dir: &KbPath) -> Result<Option<(i64, i64)>, KbError> {
+    let Some(fd) = root.open_dir(dir)? else {
+        return Ok(None);
+    };
+    let stat = rustix::fs::fstat(&fd);
+    let stat = stat.map_err(|e| PathError::new("look at", root.join(dir), e))?;
+    Ok(Some((
+        stat.st_mtime,
+        stat.st_mtime_nsec.try_into().unwrap_or(0),
+    )))
 }
 
 /// Reads what will be at `path` once unfinished changes are undone.
@@ -214,8 +308,7 @@ fn read_through(
     let now = storage.digest(path)?;
     // As undoing does: a page that was not replaced yet and was saved since is somebody's edit, and
     // stays.
-    let is_unreplaced =
-        after.is_none() || storage.exists(&Journal::rendered(&shadow.journal, shadow.index))?;
+    let is_unreplaced = is_unreplaced(storage, &shadow.dir, shadow.index, after.is_none())?;
     let is_edit = now.is_some() && now != state_after && is_unreplaced;
     if now == state_before || is_edit {
         return root.read(path, bytes_max);
@@ -223,7 +316,7 @@ fn read_through(
     let Some(before) = before else {
         return Ok(None);
     };
-    let image = Journal::image(&shadow.journal, &before.image)?;
+    let image = Journal::image_in(&shadow.dir, &before.image)?;
     let bytes = root.read(&image, bytes_max)?;
     match bytes {
         Some(bytes) if ContentHash::of(&bytes) == before.sha256 => Ok(Some(bytes)),

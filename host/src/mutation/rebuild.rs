@@ -191,9 +191,19 @@ fn lost(root: &KbRoot) -> KbError {
 }
 
 /// Folds the log of a sound registry into it: without it the file is whole, and can be replaced by one
-/// rename.
+/// rename. A log that a reader holds would lie beside the new database and be taken for its own.
 fn fold_log(root: &Arc<KbRoot>) -> Result<(), MutationError> {
-    Registry::open(root)?.map_or(Ok(()), |registry| registry.checkpoint())
+    let Some(registry) = Registry::open(root)? else {
+        return Ok(());
+    };
+    let is_held: bool = registry
+        .connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .map_err(MutationError::Registry)?;
+    if is_held {
+        return Err(MutationError::ReaderInTheWay);
+    }
+    Ok(())
 }
 
 /// A free name for the folder in which the old registry is kept.
@@ -249,7 +259,7 @@ fn build(
         other => other?,
     };
     let base = newest_sound(root, report)?;
-    let mut epoch = backup::list(root)?.first().map_or(0, |backup| backup.epoch);
+    let mut epoch = backup::epoch_max(&backup::list(root)?);
     match &base {
         Some(base) => {
             epoch = epoch.max(base.meta_integer("epoch")?);
@@ -278,6 +288,7 @@ fn build(
         registry: &registry,
         time: &time,
         id: &id,
+        is_own_base: report.base.as_ref() == Some(&layout::registry_db()),
     };
     let imported = imported.unwrap_or_default();
     reconcile::reconcile(&work, &imported, &mut report.recovered)?;

@@ -3,6 +3,9 @@
 //!
 //! A document is there if a page of it is: its summary or its converted text. Its identity is the hash
 //! of its original, so that the same input is known again whatever else was lost.
+//!
+//! Invariant: a page's digest is what a commit wrote, or [`UNKNOWN_DIGEST`]. What is in the file now
+//! would make an edit pass for ours, and the next update would replace it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -15,7 +18,7 @@ use super::restored::Restored;
 use super::storage::Storage;
 use super::survey::{self, TermPages};
 use crate::kb::openkb::Imported;
-use crate::kb::registry::DocumentRow;
+use crate::kb::registry::{DocumentRow, UNKNOWN_DIGEST};
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
 
 /// What a rebuild works with.
@@ -25,6 +28,8 @@ pub(super) struct Work<'a> {
     pub(super) registry: &'a Registry,
     pub(super) time: &'a str,
     pub(super) id: &'a str,
+    /// The base is the registry itself, not a backup.
+    pub(super) is_own_base: bool,
 }
 
 /// What became of the documents.
@@ -73,6 +78,7 @@ pub(super) fn reconcile(
         terms: TermPages::read(root)?,
         originals: originals(work.storage)?,
         taken: Taken::default(),
+        doubtful: Vec::new(),
         recovered,
     };
     let by_name: HashMap<String, &Imported> = imported
@@ -92,6 +98,7 @@ pub(super) fn reconcile(
     }
     reconciling.register(candidates, imported)?;
     reconciling.shared_pages()?;
+    reconciling.settle_doubtful()?;
     reconciling.tell_what_is_unknown();
     Ok(())
 }
@@ -110,6 +117,8 @@ struct Reconciling<'a> {
     /// Files of `raw/` by the name of the document they belong to, if they do.
     originals: HashMap<String, Vec<KbPath>>,
     taken: Taken,
+    /// Pages that later commits may have changed since the base was made, or a person.
+    doubtful: Vec<KbPath>,
     recovered: &'a mut Reconciled,
 }
 
@@ -128,13 +137,9 @@ impl Reconciling<'_> {
         }
         self.recovered.from_base += 1;
         self.taken.names.insert(names::fold(row.doc_name.as_str()));
+        let told = entry;
         let entry = entry.filter(|entry| entry.row.hash != row.hash);
-        let raw = self.original(
-            &row.doc_name,
-            entry
-                .and_then(|entry| entry.row.raw_path.as_ref())
-                .or(row.raw_path.as_ref()),
-        )?;
+        let raw = self.original_of_row(row, entry)?;
         let digest = raw
             .as_ref()
             .map(|raw| storage.digest(raw))
@@ -143,8 +148,17 @@ impl Reconciling<'_> {
         match digest {
             Some((size, hash)) if hash != row.hash && self.taken.hashes.insert(hash) => {
                 self.recovered.updated += 1;
-                self.taken.keys.insert(row.source_key.as_str().to_owned());
-                let restored = self.updated(row, entry, raw, source, size, hash)?;
+                // Where no entry tells it, nobody knows which input replaced the original: one that
+                // comes in later must not replace this one's text.
+                let wanted = match (told, &raw) {
+                    (Some(told), _) => told.row.source_key.as_str(),
+                    (None, Some(raw)) => raw.as_str(),
+                    (None, None) => row.source_key.as_str(),
+                };
+                let key = self.key(wanted, &hash);
+                self.set_key(row, &key)?;
+                let mut restored = self.updated(row, entry, raw, source, size, hash)?;
+                restored.source_key = key;
                 self.work
                     .registry
                     .write_restored(&restored, self.work.time, self.work.id)
@@ -155,10 +169,61 @@ impl Reconciling<'_> {
                         .lose(&format!("`{}`: its original is missing", row.doc_name));
                 }
                 self.taken.hashes.insert(row.hash);
-                self.taken.keys.insert(row.source_key.as_str().to_owned());
+                // An entry that names no input says nothing against the one that is registered.
+                let named = told
+                    .map(|told| told.row.source_key.as_str())
+                    .filter(|key| !key.starts_with(identity::LEGACY_PREFIX));
+                let key = self.key(named.unwrap_or(row.source_key.as_str()), &row.hash);
+                self.set_key(row, &key)?;
                 self.refresh_pages(row)
             }
         }
+    }
+
+    /// The original of a row of the base: where the entry or the row says, else a file with the
+    /// document's name that has the bytes of one of them. Other files with its name are somebody's.
+    fn original_of_row(
+        &mut self,
+        row: &DocumentRow,
+        entry: Option<&Imported>,
+    ) -> Result<Option<KbPath>, MutationError> {
+        let storage = self.work.storage;
+        let registered = entry
+            .and_then(|entry| entry.row.raw_path.as_ref())
+            .or(row.raw_path.as_ref());
+        if let Some(path) = registered
+            && storage.is_file(path)?
+        {
+            return self.original(&row.doc_name, Some(path));
+        }
+        let of_name = self.originals.get(&names::fold(row.doc_name.as_str()));
+        for path in of_name.into_iter().flatten() {
+            let digest = storage.digest(path)?.map(|(_, hash)| hash);
+            let is_its = |hash| hash == row.hash || entry.is_some_and(|one| one.row.hash == hash);
+            if digest.is_some_and(is_its) {
+                return Ok(Some(path.clone()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Registers a row of the base under a source key. A row that has it and comes later gets another
+    /// one in its turn.
+    fn set_key(&self, row: &DocumentRow, key: &str) -> Result<(), MutationError> {
+        if key == row.source_key.as_str() {
+            return Ok(());
+        }
+        let registry = self.work.registry;
+        registry.execute(
+            "UPDATE documents SET source_key = ?2 || lower(hex(hash)) WHERE source_key = ?1 AND ordinal <> ?3",
+            params![key, identity::LEGACY_PREFIX, row.ordinal],
+        )?;
+        registry
+            .execute(
+                "UPDATE documents SET source_key = ?1 WHERE ordinal = ?2",
+                params![key, row.ordinal],
+            )
+            .map(drop)
     }
 
     fn drop_row(&self, ordinal: i64) -> Result<(), MutationError> {
@@ -181,7 +246,6 @@ impl Reconciling<'_> {
         let told = entry.map_or(row, |entry| &entry.row);
         let mut restored = self.restored(&row.doc_name, raw, source, hash, Some(size))?;
         restored.ordinal = Some(row.ordinal);
-        restored.source_key = row.source_key.as_str().to_owned();
         restored.name.clone_from(&told.name);
         restored.kind.clone_from(&told.kind);
         if let Some(entry) = entry {
@@ -192,8 +256,8 @@ impl Reconciling<'_> {
         Ok(restored)
     }
 
-    /// The digests of a document that is as it was. Later commits write into its summary page; its
-    /// other files nobody but a person changes, and their digest stays to tell that.
+    /// The digests of a document that is as it was stay. Where a file differs from its digest a person
+    /// changed it; later commits too write into its summary page, though.
     fn refresh_pages(&mut self, row: &DocumentRow) -> Result<(), MutationError> {
         let (storage, registry) = (self.work.storage, self.work.registry);
         let summary = layout::summary_page(&row.doc_name);
@@ -210,11 +274,10 @@ impl Reconciling<'_> {
                     registry
                         .execute("DELETE FROM pages WHERE path = ?1", params![path.as_str()])?;
                 }
-                Some((_, hash)) if path == summary => {
-                    registry.write_page(&path, None, &hash)?;
-                }
-                Some((_, hash)) if registered != Some(hash) => self.recovered.edited += 1,
-                Some(_) => {}
+                Some((_, hash)) if registered == Some(hash) => {}
+                Some(_) if registered == Some(UNKNOWN_DIGEST) => {}
+                Some(_) if path == summary => self.doubtful.push(path),
+                Some(_) => self.recovered.edited += 1,
             }
         }
         Ok(())
@@ -301,7 +364,14 @@ impl Reconciling<'_> {
     ) -> Result<Restored, MutationError> {
         let storage = self.work.storage;
         let facts = survey::facts(storage.root(), name, source.as_ref(), &self.terms);
-        let files = survey::files(storage, name, raw.as_ref(), source.as_ref())?;
+        let mut files = survey::files(storage, name, raw.as_ref(), source.as_ref())?;
+        // Nobody edits originals and images. Of pages nothing tells what was written.
+        let images = layout::images_dir(name);
+        for (path, digest) in &mut files {
+            if !path.starts_with(&layout::raw_dir()) && !path.starts_with(&images) {
+                *digest = UNKNOWN_DIGEST;
+            }
+        }
         let file_name = raw.as_ref().map_or(name.as_str(), KbPath::file_name);
         let extension = file_name
             .rsplit_once('.')
@@ -440,8 +510,8 @@ impl Reconciling<'_> {
         Ok(())
     }
 
-    /// Registers the pages that documents share as they are.
-    fn shared_pages(&self) -> Result<(), MutationError> {
+    /// Registers the pages that documents share: with the digest of the base, if they have one.
+    fn shared_pages(&mut self) -> Result<(), MutationError> {
         let (storage, registry) = (self.work.storage, self.work.registry);
         let mut paths: BTreeSet<KbPath> = self.terms.pages.iter().cloned().collect();
         paths.insert(layout::index_page());
@@ -457,12 +527,36 @@ impl Reconciling<'_> {
             } else {
                 None
             };
-            match digest {
-                Some((_, hash)) => registry.write_page(&path, None, &hash)?,
-                None => drop(
+            match (digest, registry.page_digest(&path)?) {
+                (Some(_), None) => registry.write_page(&path, None, &UNKNOWN_DIGEST)?,
+                (Some((_, hash)), Some(registered)) => {
+                    if registered != hash && registered != UNKNOWN_DIGEST {
+                        self.doubtful.push(path);
+                    }
+                }
+                (None, _) => drop(
                     registry
                         .execute("DELETE FROM pages WHERE path = ?1", params![path.as_str()])?,
                 ),
+            }
+        }
+        Ok(())
+    }
+
+    /// If the base is the newest word, pages that differ from it were edited, and their digests tell
+    /// so. Else nothing tells who changed them.
+    fn settle_doubtful(&mut self) -> Result<(), MutationError> {
+        let recovered = &mut *self.recovered;
+        let is_newest = self.work.is_own_base
+            && recovered.updated + recovered.from_hashes_json + recovered.from_files == 0
+            && recovered.dropped.is_empty();
+        for path in std::mem::take(&mut self.doubtful) {
+            if is_newest {
+                recovered.edited += 1;
+            } else {
+                let sql = "UPDATE pages SET sha256 = ?2 WHERE path = ?1";
+                let params = params![path.as_str(), UNKNOWN_DIGEST.as_bytes()];
+                self.work.registry.execute(sql, params)?;
             }
         }
         Ok(())

@@ -4,11 +4,12 @@
 //! Invariant: newest first. While a change that has to be undone is not, no older one is: the pages
 //! it speaks of may hold the newer change.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::drain::{self, Undoing};
-use super::inspect::{self, Content, JournalReport, JournalState, Judge, Leftover, Place};
-use super::journal::Journal;
+use super::inspect::{self, Content, JournalReport, JournalState, Judge, Leftover, Place, Verdict};
+use super::journal::{Found, Journal};
 use super::registry::Registry;
 use super::storage::Storage;
 use super::{AcquireError, OwnerOptions, RecoverError, foreign, guard, quarantine};
@@ -108,9 +109,14 @@ pub fn recover(
     let opened = inspect::only_damage(Registry::open(root)).map_err(AcquireError::from)?;
     let judge = Judge::of(&opened, |registry| registry);
     let leftovers = inspect::scan(root, &judge).map_err(AcquireError::from)?;
+    let registry = opened.as_ref().ok().and_then(Option::as_ref);
     let asked = find(request, &leftovers)?;
     let mut is_blocked = false;
-    let recovered = in_order(leftovers, |index, leftover| {
+    let recovered = in_order(leftovers, asked, |index, mut leftover| {
+        if !is_blocked && let Err(error) = make_lasting(root, registry, &judge, &mut leftover) {
+            is_blocked = true;
+            return of_result(leftover.report, RecoverAction::Failed, Err(error));
+        }
         let done = match (asked == Some(index)).then_some(request) {
             Some(RecoverRequest::Accept(_)) => accept(&storage, leftover),
             Some(RecoverRequest::Undo(_)) if !is_blocked => undo_asked(&storage, leftover),
@@ -126,6 +132,27 @@ pub fn recover(
     Ok(recovered)
 }
 
+/// Makes sure that what is to be undone does not turn out to be committed later.
+fn make_lasting(
+    root: &KbRoot,
+    registry: Option<&Registry>,
+    judge: &Judge<'_>,
+    leftover: &mut Leftover,
+) -> Result<(), AcquireError> {
+    let is_ours = leftover.report.place == Place::Journal;
+    if !is_ours || leftover.report.state != JournalState::Active {
+        return Ok(());
+    }
+    let Found::Active(journal) = Journal::find(root, &leftover.name)? else {
+        return Ok(());
+    };
+    match drain::lasting_verdict(judge, registry, &journal)? {
+        Verdict::Committed => leftover.report.state = JournalState::Committed,
+        Verdict::Uncommitted | Verdict::Undecidable(_) => {}
+    }
+    Ok(())
+}
+
 /// Tells what [`recover`] would do. Takes no lock and writes nothing: what it finds may belong to a
 /// command that is under way.
 ///
@@ -138,7 +165,7 @@ pub fn preview(root: &KbRoot, request: &RecoverRequest) -> Result<Vec<Recovered>
     let leftovers = inspect::scan(root, &judge).map_err(AcquireError::from)?;
     let asked = find(request, &leftovers)?;
     let mut is_blocked = false;
-    Ok(in_order(leftovers, |index, leftover| {
+    Ok(in_order(leftovers, asked, |index, leftover| {
         let action = match (asked == Some(index)).then_some(request) {
             Some(RecoverRequest::Accept(_)) => match expected(&leftover.report, false) {
                 settled @ (RecoverAction::Removed | RecoverAction::CleanedUp) => settled,
@@ -155,13 +182,19 @@ pub fn preview(root: &KbRoot, request: &RecoverRequest) -> Result<Vec<Recovered>
 
 /// Goes through the journals newest first and gives the answers back in the order of the list.
 /// Neither program starts a change while it sees what another left: OpenKB's journals are newer than
-/// ours, and what is in quarantine is newer than what is not.
+/// ours, and what is in quarantine is newer than what is not. Of several of OpenKB's nobody knows
+/// the order: the one that a person asks for is the first.
 fn in_order(
     leftovers: Vec<Leftover>,
+    asked: Option<usize>,
     mut each: impl FnMut(usize, Leftover) -> Recovered,
 ) -> Vec<Recovered> {
     let mut pending: Vec<(usize, Leftover)> = leftovers.into_iter().enumerate().collect();
-    pending.sort_by_key(|(_, leftover)| rank(&leftover.report));
+    pending.sort_by_key(|(index, leftover)| {
+        let report = &leftover.report;
+        let is_first = report.place == Place::OpenKb && asked == Some(*index);
+        (rank(report), !is_first)
+    });
     let mut done: Vec<(usize, Recovered)> = pending
         .into_iter()
         .map(|(index, leftover)| (index, each(index, leftover)))
@@ -193,17 +226,23 @@ fn expected(report: &JournalReport, is_blocked: bool) -> RecoverAction {
     }
 }
 
-/// Finds the journal that is asked for, and refuses to undo one that must not be undone now.
+/// Finds the journal that is asked for, and refuses to undo one that must not be undone now, or to
+/// accept one whose pages would not stay as they are.
 fn find(request: &RecoverRequest, leftovers: &[Leftover]) -> Result<Option<usize>, RecoverError> {
     let (RecoverRequest::Accept(typed) | RecoverRequest::Undo(typed)) = request else {
         return Ok(None);
     };
     let index = matching(typed, leftovers)?;
-    if matches!(request, RecoverRequest::Undo(_)) {
+    if matches!(request, RecoverRequest::Accept(_)) {
+        acceptable(index, leftovers)?;
+    } else {
         undoable(&leftovers[index].report)?;
         let is_before = |other: usize| {
             let (this, that) = (&leftovers[index].report, &leftovers[other].report);
-            (rank(that), other) < (rank(this), index)
+            match (this.place, that.place) {
+                (Place::OpenKb, Place::OpenKb) => false,
+                _ => (rank(that), other) < (rank(this), index),
+            }
         };
         let newer = (0..leftovers.len()).find(|&other| {
             let action = expected(&leftovers[other].report, false);
@@ -222,6 +261,47 @@ fn find(request: &RecoverRequest, leftovers: &[Leftover]) -> Result<Option<usize
         }
     }
     Ok(Some(index))
+}
+
+/// Refuses to accept a change while an older one that touches the same pages waits to be undone:
+/// that would take what was just accepted along.
+fn acceptable(index: usize, leftovers: &[Leftover]) -> Result<(), RecoverError> {
+    let this = &leftovers[index].report;
+    if matches!(
+        expected(this, false),
+        RecoverAction::Removed | RecoverAction::CleanedUp
+    ) {
+        return Ok(());
+    }
+    let older = leftovers.iter().enumerate().find(|(other, leftover)| {
+        let that = &leftover.report;
+        (rank(that), *other) > (rank(this), index)
+            && expected(that, false) == RecoverAction::Undone
+            && have_common_path(&this.paths, &that.paths)
+    });
+    let Some((_, older)) = older else {
+        return Ok(());
+    };
+    let older = &older.report.id;
+    Err(RecoverError::NotAcceptable {
+        id: this.id.clone(),
+        reason: format!("the change `{older}` is older, and undoing it would change its pages"),
+        hint: format!(
+            "settle the older one first: `kbhost recover --accept {older}` keeps the pages of both \
+             as they are"
+        ),
+    })
+}
+
+/// Whether a path of one list is one of the other's, or lies in a directory that is.
+fn have_common_path(these: &[KbPath], those: &[KbPath]) -> bool {
+    let is_within = |paths: &[KbPath], dirs: &[KbPath]| {
+        let dirs: BTreeSet<&KbPath> = dirs.iter().collect();
+        paths.iter().any(|path| {
+            std::iter::successors(Some(path.clone()), KbPath::parent).any(|at| dirs.contains(&at))
+        })
+    };
+    is_within(these, those) || is_within(those, these)
 }
 
 /// The one journal whose id is `typed`, or else begins like that.
@@ -258,7 +338,10 @@ fn matching(typed: &str, leftovers: &[Leftover]) -> Result<usize, RecoverError> 
 fn undoable(report: &JournalReport) -> Result<(), RecoverError> {
     let id = || report.id.clone();
     match &report.state {
-        JournalState::Active | JournalState::Undecidable { .. } | JournalState::Foreign => Ok(()),
+        JournalState::Active
+        | JournalState::Undecidable { .. }
+        | JournalState::Foreign
+        | JournalState::ForeignUncertain { .. } => Ok(()),
         JournalState::Unfinished | JournalState::Committed => Err(RecoverError::NotUndoable {
             id: id(),
             reason: match report.state {
@@ -295,10 +378,10 @@ fn settle(storage: &Storage, leftover: Leftover, is_blocked: bool) -> Recovered 
             of_result(leftover.report, action, result)
         }
         RecoverAction::CleanedUp => {
-            let Content::Ours(journal) = &leftover.content else {
-                return Recovered::new(leftover.report, RecoverAction::Untouched);
-            };
-            let result = drain::clean_up(storage, journal);
+            let journal = leftover.journal(storage.root());
+            let result = journal
+                .map_err(AcquireError::from)
+                .and_then(|journal| drain::clean_up(storage, &journal));
             of_result(leftover.report, action, result)
         }
         RecoverAction::Quarantined => {
@@ -318,13 +401,22 @@ fn undo(storage: &Storage, leftover: Leftover) -> Recovered {
         warnings,
         ..Recovered::new(report, RecoverAction::Undone)
     };
+    let journal = match &leftover.content {
+        Content::Ours => match leftover.journal(storage.root()) {
+            Ok(journal) => Some(journal),
+            Err(error) => {
+                return of_result(leftover.report, RecoverAction::Failed, Err(error.into()));
+            }
+        },
+        Content::Foreign(_) | Content::Nothing => None,
+    };
     let Leftover {
         name,
         mut report,
         content,
     } = leftover;
-    match content {
-        Content::Ours(journal) => match drain::undo_counted(storage, &journal) {
+    match (content, journal) {
+        (_, Some(journal)) => match drain::undo_counted(storage, &journal) {
             Undoing::Undone(warnings) => undone(report, warnings),
             Undoing::Failed(error) => {
                 report.attempts = quarantine::attempts(storage.root(), &Journal::dir(&journal.id));
@@ -335,7 +427,7 @@ fn undo(storage: &Storage, leftover: Leftover) -> Recovered {
                 moved_to_quarantine(report, Ok(to), Some(error))
             }
         },
-        Content::Foreign(rollback) => match foreign::settle(storage, &name, &rollback) {
+        (Content::Foreign(rollback), None) => match foreign::settle(storage, &name, &rollback) {
             Ok(warnings) => undone(report, warnings),
             Err(source) => {
                 let error = AcquireError::Undo {
@@ -345,53 +437,59 @@ fn undo(storage: &Storage, leftover: Leftover) -> Recovered {
                 of_result(report, RecoverAction::Failed, Err(error))
             }
         },
-        Content::Nothing => Recovered::new(report, RecoverAction::Untouched),
+        (Content::Ours | Content::Nothing, None) => {
+            Recovered::new(report, RecoverAction::Untouched)
+        }
     }
 }
 
 /// Undoes a change because a person says so; one in quarantine is brought back for that.
 fn undo_asked(storage: &Storage, mut leftover: Leftover) -> Recovered {
-    if leftover.report.place == Place::Quarantine
-        && let Content::Ours(journal) = &leftover.content
-    {
+    if leftover.report.place == Place::Quarantine && matches!(leftover.content, Content::Ours) {
+        let id = quarantine::id_of(&leftover.name).to_owned();
         let brought = leftover
             .path()
             .map_err(AcquireError::from)
-            .and_then(|from| quarantine::bring_back(storage, &from, &journal.id));
+            .and_then(|from| quarantine::bring_back(storage, &from, &id));
         if let Err(error) = brought {
             return of_result(leftover.report, RecoverAction::Failed, Err(error));
         }
         leftover.report.place = Place::Journal;
-        leftover.report.id.clone_from(&journal.id);
+        leftover.report.id = SafeLine::new(&id).to_string();
+        leftover.name = id;
     }
     undo(storage, leftover)
 }
 
 /// Takes the KB as it is: the journal goes where it is kept and stands in nobody's way.
 fn accept(storage: &Storage, leftover: Leftover) -> Recovered {
-    // Nothing is there to be accepted: what it did is whole, or nothing.
-    if matches!(
-        expected(&leftover.report, false),
-        RecoverAction::Removed | RecoverAction::CleanedUp
-    ) {
-        return settle(storage, leftover, false);
-    }
     let (prefix, suffix) = match leftover.report.place {
         Place::OpenKb => ("openkb-", ".json"),
         Place::Journal | Place::Quarantine => ("", ""),
     };
     let stem = leftover.name.strip_suffix(suffix).unwrap_or(&leftover.name);
     let name = format!("{prefix}{stem}");
-    let moved = leftover
-        .path()
+    let (from, report) = (leftover.path(), leftover.report.clone());
+    // Nothing is there to be accepted: what it did is whole, or nothing. Where it cannot be removed
+    // it goes where the others go: it must not block the KB.
+    if matches!(
+        expected(&report, false),
+        RecoverAction::Removed | RecoverAction::CleanedUp
+    ) {
+        let settled = settle(storage, leftover, false);
+        if settled.is_settled() {
+            return settled;
+        }
+    }
+    let moved = from
         .map_err(AcquireError::from)
         .and_then(|from| quarantine::accept(storage, &from, &name, suffix));
     match moved {
         Ok(to) => Recovered {
             kept_at: Some(to),
-            ..Recovered::new(leftover.report, RecoverAction::Accepted)
+            ..Recovered::new(report, RecoverAction::Accepted)
         },
-        Err(error) => of_result(leftover.report, RecoverAction::Failed, Err(error)),
+        Err(error) => of_result(report, RecoverAction::Failed, Err(error)),
     }
 }
 

@@ -423,6 +423,23 @@ impl Registry {
         }
     }
 
+    /// Makes the answer that a mutation is not committed stay true. Its owner may have died in COMMIT
+    /// with the commit's frames in the log and the log's index not yet moved: while somebody keeps the
+    /// index alive nobody sees that commit, and once it is made anew everybody would. A transaction of
+    /// ours takes the place of those frames.
+    ///
+    /// # Errors
+    /// If it cannot be written: then nothing is decided.
+    pub(super) fn settle_log(&self) -> Result<(), KbError> {
+        self.reader
+            .connection
+            .execute_batch(
+                "INSERT INTO meta (key, value) VALUES ('recoveries', 1) \
+                 ON CONFLICT (key) DO UPDATE SET value = value + 1",
+            )
+            .map_err(|error| self.failed(error))
+    }
+
     /// Folds the write-ahead log into the database.
     ///
     /// # Errors

@@ -8,9 +8,13 @@
     reason = "this is the seam the other rooms are kept from"
 )]
 
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
+#[cfg(target_os = "linux")]
+use std::os::fd::BorrowedFd;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,15 +23,19 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::fault::{self, Kind};
-use super::journal::Declared;
+use super::journal::{Declared, random_hex};
 use crate::kb::{ContentHash, KbPath, KbRoot, PathError, beneath};
 
-/// From this many files and directories on, one `syncfs` replaces their single syncs: each of those
+/// Of more files and directories than this, one `syncfs` replaces their single syncs: each of those
 /// forces a journal commit of its own on ext4 and XFS, so a handful costs more than one for all.
 const SYNC_EACH_MAX: usize = 3;
 
 /// Where bytes come from that are compared or copied: read in steps of this size.
 const COPY_BUFFER_BYTES: usize = 256 << 10;
+
+/// So many names of a directory that is being removed are held at a time, of 255 bytes at most; a
+/// journal of ours rarely has more.
+const NAMES_AT_ONCE_MAX: usize = 1_024;
 
 type Result<T> = std::result::Result<T, PathError>;
 
@@ -304,12 +312,25 @@ impl Storage {
         self.rename(point, from, to.as_kb_path())
     }
 
-    /// Removes an official file, if there is one.
+    /// Removes an official file, if there is one: moves it to `removed`, in the journal's directory,
+    /// so that undoing can tell a file that somebody puts there later from this one. Where that is
+    /// another file system, a mark goes there and the file is unlinked.
     ///
     /// # Errors
     /// If it cannot.
-    pub(super) fn delete(&self, point: &str, path: Declared<'_>) -> Result<()> {
-        self.unlink(point, path.as_kb_path()).map(drop)
+    pub(super) fn delete(&self, point: &str, path: Declared<'_>, removed: &KbPath) -> Result<()> {
+        let path = path.as_kb_path();
+        match self.rename(point, path, removed) {
+            Err(error) => match error.source.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::NOENT) => Ok(()),
+                Some(Errno::XDEV) => {
+                    self.write_new("write.mark", removed, b"", 0o600)?;
+                    self.unlink(point, path).map(drop)
+                }
+                _ => Err(error),
+            },
+            moved => moved,
+        }
     }
 
     /// Moves a staged file, given by its host path, to `to`, replacing what is there. Where staging
@@ -413,8 +434,12 @@ impl Storage {
 
     /// Removes a directory of our own state with everything in it, links not followed.
     ///
+    /// It works on handles and on names as the system gives them: what a stranger put there may have
+    /// names that are no [`KbPath`], and more levels than a path or a stack can hold. A directory
+    /// further down is therefore moved up to the top before its turn comes.
+    ///
     /// # Errors
-    /// If something could not be removed.
+    /// If something could not be removed; what was, stays removed.
     pub(super) fn remove_tree(&self, point: &str, path: &KbPath) -> Result<()> {
         let Some(stat) = self.stat(path)? else {
             return Ok(());
@@ -422,28 +447,88 @@ impl Storage {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return self.unlink(point, path).map(drop);
         }
-        let names = self
-            .root
-            .list_dir(path)
-            .map_err(|e| self.error("list", path, io::Error::other(e.to_string())))?;
-        for name in names {
-            let child = path
-                .join(&name)
-                .map_err(|e| self.error("remove", path, io::Error::other(e)))?;
-            self.remove_tree(point, &child)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        let top = beneath::open(&self.root, path, flags, Mode::empty())
+            .map_err(|e| self.error("remove", path, e))?;
+        let shown = self.root.join(path);
+        let top = Dir::new(top, &shown);
+        loop {
+            let names = top.names()?;
+            if names.is_empty() {
+                break;
+            }
+            for (name, is_dir) in &names {
+                if *is_dir {
+                    self.empty_into(point, &top, name)?;
+                }
+                self.remove_name(point, &top, name, *is_dir)?;
+            }
         }
         self.remove(point, path, AtFlags::REMOVEDIR).map(drop)
     }
 
-    /// Makes files and directories durable: each by itself, or all with one `syncfs`.
+    /// Empties the directory `name` in `top`: directories in it are moved into `top`.
+    fn empty_into(&self, point: &str, top: &Dir<'_>, name: &CStr) -> Result<()> {
+        let dir = match top.open(name) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        let dir = Dir::new(dir, top.shown);
+        loop {
+            let names = dir.names()?;
+            if names.is_empty() {
+                return Ok(());
+            }
+            for (name, is_dir) in &names {
+                if !is_dir {
+                    self.remove_name(point, &dir, name, false)?;
+                    continue;
+                }
+                // Random: whatever else lies there, no name is taken.
+                let fresh = random_hex(16)?;
+                self.at(Kind::Rename, point, || {
+                    Ok(rustix::fs::renameat(
+                        &dir.fd,
+                        name.as_c_str(),
+                        &top.fd,
+                        &fresh,
+                    )?)
+                })
+                .map_err(|e| dir.error("remove", name, e))?;
+            }
+        }
+    }
+
+    fn remove_name(&self, point: &str, dir: &Dir<'_>, name: &CStr, is_dir: bool) -> Result<()> {
+        let (kind, flags) = match is_dir {
+            true => (Kind::Rmdir, AtFlags::REMOVEDIR),
+            false => (Kind::Unlink, AtFlags::empty()),
+        };
+        self.at(kind, point, || {
+            match rustix::fs::unlinkat(&dir.fd, name, flags) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        })
+        .map_err(|e| dir.error("remove", name, e))
+    }
+
+    /// Makes files and directories durable: each by itself, or all with one `syncfs` for each file
+    /// system that they lie on.
     ///
     /// # Errors
     /// If a sync fails. That is fatal to the mutation and never retried: the kernel may have dropped
     /// the dirty pages and would report success the second time.
     pub(super) fn sync(&self, point: &str, files: &[KbPath], dirs: &[KbPath]) -> Result<()> {
         let at_once = files.len() + dirs.len() > SYNC_EACH_MAX && !fault::is_left_out("DIR_SYNC");
-        if at_once && self.sync_file_system(point)? {
-            return Ok(());
+        if at_once {
+            // A file is where its directory is; the device that a file itself tells is not its
+            // directory's on some file systems, which would be taken for another one.
+            let mut places: Vec<KbPath> = files.iter().filter_map(KbPath::parent).collect();
+            places.extend_from_slice(dirs);
+            if self.sync_file_systems(point, places)? {
+                return Ok(());
+            }
         }
         let with = |path: &KbPath, flags: OFlags| {
             self.at(Kind::Sync, point, || {
@@ -469,26 +554,56 @@ impl Storage {
     /// # Errors
     /// If the sync fails.
     pub(super) fn sync_everything(&self, point: &str) -> Result<()> {
-        if fault::is_left_out("DIR_SYNC") || !self.sync_file_system(point)? {
-            self.sync(point, &[], &crate::kb::layout::skeleton())?;
+        let places = crate::kb::layout::skeleton();
+        if fault::is_left_out("DIR_SYNC") || !self.sync_file_systems(point, places.clone())? {
+            self.sync(point, &[], &places)?;
         }
         Ok(())
     }
 
-    /// One `syncfs` of the KB's file system; false where there is none.
-    fn sync_file_system(&self, point: &str) -> Result<bool> {
-        #[cfg(target_os = "linux")]
-        {
+    /// One `syncfs` of the KB's file system and one of each other that a directory of `places` lies
+    /// on: a part of a KB may be a mount of its own. False where there is no such call.
+    #[cfg(target_os = "linux")]
+    fn sync_file_systems(&self, point: &str, mut places: Vec<KbPath>) -> Result<bool> {
+        let sync = |path: &Path, fd: BorrowedFd<'_>| {
             self.at(Kind::Sync, point, || {
                 match fault::is_left_out("FILE_SYNC") {
                     true => Ok(()),
-                    false => Ok(rustix::fs::syncfs(self.root.as_fd())?),
+                    false => Ok(rustix::fs::syncfs(fd)?),
                 }
             })
-            .map_err(|e| PathError::new("sync", self.root.path(), e))?;
-            Ok(true)
+            .map_err(|e| PathError::new("sync", path, e))
+        };
+        sync(self.root.path(), self.root.as_fd())?;
+        places.sort_unstable();
+        places.dedup();
+        let own = rustix::fs::fstat(self.root.as_fd())
+            .map_err(|e| PathError::new("look at", self.root.path(), e))?;
+        let mut synced = vec![own.st_dev];
+        for place in &places {
+            // Only the device matters: a link on the way is refused by whoever opens the place.
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            let device = match rustix::fs::statat(self.root.as_fd(), place.as_str(), flags) {
+                Ok(stat) => stat.st_dev,
+                // Gone: that is written in the directory above it.
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(self.error("look at", place, errno.into())),
+            };
+            if synced.contains(&device) {
+                continue;
+            }
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+            let fd = beneath::open(&self.root, place, flags, Mode::empty())
+                .map_err(|e| self.error("sync", place, e))?;
+            sync(&self.root.join(place), fd.as_fd())?;
+            synced.push(device);
         }
-        #[cfg(not(target_os = "linux"))]
+        Ok(true)
+    }
+
+    /// Elsewhere there is no `syncfs`.
+    #[cfg(not(target_os = "linux"))]
+    fn sync_file_systems(&self, _point: &str, _places: Vec<KbPath>) -> Result<bool> {
         Ok(false)
     }
 
@@ -503,22 +618,31 @@ impl Storage {
             .map_err(|e| self.error("open", path, e))
     }
 
-    /// Replaces a small advisory file. Not synced, not journaled.
+    /// Writes a small advisory file over, through the handle in `kept` if there is one, else through
+    /// a new one that is kept there. Only opening cuts off what was there: later `bytes` must not be
+    /// shorter. Not synced, not journaled.
     ///
     /// # Errors
     /// If it cannot.
-    pub(super) fn write_advisory(&self, path: &KbPath, bytes: &[u8]) -> Result<()> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NONBLOCK;
+    pub(super) fn write_advisory(
+        &self,
+        path: &KbPath,
+        kept: &mut Option<File>,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NONBLOCK;
         self.at(Kind::Advisory, "holder.write", || {
-            let mut file = File::from(beneath::open(
-                &self.root,
-                path,
-                flags,
-                Mode::from_raw_mode(0o644),
-            )?);
-            file.set_len(0)?;
-            file.rewind()?;
-            fault::write_all(&mut file, bytes)
+            let file = match kept {
+                Some(file) => {
+                    file.rewind()?;
+                    file
+                }
+                None => {
+                    let mode = Mode::from_raw_mode(0o644);
+                    kept.insert(File::from(beneath::open(&self.root, path, flags, mode)?))
+                }
+            };
+            fault::write_all(file, bytes)
         })
         .map_err(|e| self.error("write", path, e))
     }
@@ -596,6 +720,56 @@ impl Storage {
 
     fn error(&self, action: &'static str, path: &KbPath, error: io::Error) -> PathError {
         PathError::new(action, self.root.join(path), error)
+    }
+}
+
+/// A directory that is being removed, by its handle.
+struct Dir<'a> {
+    fd: OwnedFd,
+    /// The tree that it belongs to, for messages: its own place may be too long for one.
+    shown: &'a Path,
+}
+
+impl<'a> Dir<'a> {
+    fn new(fd: OwnedFd, shown: &'a Path) -> Self {
+        Self { fd, shown }
+    }
+
+    /// The next names in it, in order, and whether each is a directory's; none if it is empty.
+    fn names(&self) -> Result<Vec<(CString, bool)>> {
+        let failed = |errno: Errno| PathError::new("list", self.shown, errno);
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if [c".", c".."].contains(&name) {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let stat = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+                    FileType::from_raw_mode(stat.map_err(failed)?.st_mode)
+                }
+                kind => kind,
+            };
+            names.push((name.to_owned(), kind == FileType::Directory));
+            if names.len() == NAMES_AT_ONCE_MAX {
+                break;
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn open(&self, name: &CStr) -> Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+            .map_err(|e| self.error("remove", name, e.into()))
+    }
+
+    fn error(&self, action: &'static str, name: &CStr, error: io::Error) -> PathError {
+        let name = std::ffi::OsStr::from_bytes(name.to_bytes());
+        PathError::new(action, self.shown.join(name), error)
     }
 }
 

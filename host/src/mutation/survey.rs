@@ -196,7 +196,7 @@ pub(super) fn source_of(storage: &Storage, name: &DocName) -> Result<Option<KbPa
 }
 
 /// The files of a document that are there, with their digests: original, converted text, images,
-/// summary page. Only files in `raw/` and `wiki/` are a document's.
+/// summary page. What `raw` and `source` name counts only where files of this document lie.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -206,13 +206,10 @@ pub(super) fn files(
     raw: Option<&KbPath>,
     source: Option<&KbPath>,
 ) -> Result<Vec<(KbPath, ContentHash)>, MutationError> {
-    let official = |path: &&KbPath| {
-        path.starts_with(&layout::raw_dir()) || path.starts_with(&layout::wiki_dir())
-    };
     let mut paths: Vec<KbPath> = raw
         .into_iter()
         .chain(source)
-        .filter(official)
+        .filter(|path| layout::is_file_of(name, path))
         .cloned()
         .collect();
     paths.extend([
@@ -239,7 +236,7 @@ pub(super) fn files(
 }
 
 /// A page of the index with a higher number is none: ordinals count documents.
-const SHARD_MAX: i64 = 1 << 24;
+const SHARD_MAX: i64 = 1 << 16;
 
 /// A document that the index lists.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -106,7 +106,7 @@ fn restore(
         return Ok(None);
     }
     // Not replaced yet: what is there now is somebody's save, seen before it was written over.
-    let is_unreplaced = storage.exists(&Journal::rendered(id, index))? || entry.after.is_none();
+    let is_unreplaced = is_unreplaced(storage, &Journal::dir(id), index, entry.after.is_none())?;
     if now.is_some() && now != after && is_unreplaced {
         return Ok(None);
     }
@@ -141,6 +141,23 @@ fn restore(
     link_or_copy(storage, "undo.link", &image, &temporary, before.mode)?;
     storage.rename("undo.rename", &temporary, &entry.path)?;
     Ok(warning)
+}
+
+/// Whether a mutation had not come to a path yet: what it was to put there still waits in the journal's
+/// directory `dir`, or what it was to remove is not there yet. Of a staged file nobody can tell.
+///
+/// # Errors
+/// If that cannot be looked at.
+pub(super) fn is_unreplaced(
+    storage: &Storage,
+    dir: &KbPath,
+    index: usize,
+    removes: bool,
+) -> Result<bool, PathError> {
+    if removes {
+        return Ok(!storage.exists(&Journal::removed_in(dir, index))?);
+    }
+    storage.exists(&Journal::rendered_in(dir, index))
 }
 
 /// Makes the directories that hold `path`, where somebody removed them meanwhile.

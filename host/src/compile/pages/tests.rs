@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::compile::analyse;
-use crate::kb::view::Registered;
+use crate::kb::view::{Listed, Registered};
 
 mod index;
 
@@ -58,6 +58,64 @@ impl KbView for MapView {
 
     fn is_sharded(&self, section: IndexSection) -> Result<bool, KbError> {
         Ok(self.facts.is_sharded(section))
+    }
+
+    fn shards(&self, section: IndexSection) -> Result<Vec<i64>, KbError> {
+        let names = self
+            .pages
+            .keys()
+            .filter(|path| path.starts_with(&layout::index_dir()));
+        let number = |path: &KbPath| crate::compile::shard_number(section, path.file_name());
+        Ok(names.filter_map(number).collect())
+    }
+
+    fn documents_between(
+        &self,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<Listed>, KbError> {
+        let mut found: Vec<_> = self
+            .documents
+            .iter()
+            .map(|one| (self.ordinals[&one.mention.name], &one.mention))
+            .filter(|(ordinal, _)| (first..=last).contains(ordinal))
+            .collect();
+        found.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
+        let listed = found.into_iter().take(newest).map(|(_, mention)| Listed {
+            name: mention.name.clone(),
+            doc_type: "short".to_owned(),
+            description: mention.description.clone(),
+        });
+        Ok(listed.collect())
+    }
+
+    fn terms_between(
+        &self,
+        kind: TermKind,
+        first: i64,
+        last: i64,
+        newest: usize,
+    ) -> Result<Vec<String>, KbError> {
+        let slugs: BTreeSet<&str> = self
+            .facts
+            .iter()
+            .filter_map(|fact| match fact {
+                IndexFact::TermPageMade { kind: of, slug, .. } if *of == kind => Some(&**slug),
+                _ => None,
+            })
+            .collect();
+        let mut found: Vec<_> = slugs
+            .into_iter()
+            .filter_map(|slug| Some((self.facts.term_ordinal(kind, slug)??, slug.to_owned())))
+            .filter(|(ordinal, _)| (first..=last).contains(ordinal))
+            .collect();
+        found.sort_by_key(|(ordinal, _)| std::cmp::Reverse(*ordinal));
+        Ok(found
+            .into_iter()
+            .take(newest)
+            .map(|(_, slug)| slug)
+            .collect())
     }
 
     fn document_ordinal(&self, name: &DocName) -> Result<Option<i64>, KbError> {

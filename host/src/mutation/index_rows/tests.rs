@@ -170,6 +170,40 @@ fn a_registry_that_is_newer_or_older_than_all_known_is_refused() {
     }
 }
 
+/// A registry that could not be used is not called sound, and nothing counts to its end.
+#[test]
+fn what_cannot_be_used_is_not_sound() {
+    for (harm, is_refused_on_use) in [
+        ("UPDATE sqlite_sequence SET seq = 4000000000", true),
+        ("UPDATE sqlite_sequence SET seq = 9223372036854775807", true),
+        (
+            "INSERT INTO pages VALUES ('raw/../../x', NULL, zeroblob(32))",
+            false,
+        ),
+        ("DROP TABLE term_pages", false),
+        (
+            "PRAGMA foreign_keys = OFF; INSERT INTO terms VALUES ('concept', 'x', 99, 'x')",
+            false,
+        ),
+    ] {
+        let (_dir, root, db) = of_schema_1();
+        let registry = Registry::open(&root).unwrap().unwrap();
+        registry.check_all().unwrap();
+        db.execute_batch(harm).unwrap();
+        assert!(registry.check_all().is_err(), "{harm}");
+        assert_eq!(
+            registry.last_document_ordinal().is_err(),
+            is_refused_on_use,
+            "{harm}"
+        );
+    }
+    let (_dir, root, db) = of_schema_1();
+    db.execute_batch("UPDATE meta SET value = 3 WHERE key = 'schema'")
+        .unwrap();
+    let error = Registry::open(&root).unwrap_err().to_string();
+    assert!(error.contains("a newer version"), "{error}");
+}
+
 fn schema(db: &Connection) -> i64 {
     db.query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| {
         row.get(0)

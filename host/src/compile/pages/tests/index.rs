@@ -255,7 +255,7 @@ fn a_lost_index_leads_to_all_shards_again() {
     assert_eq!(view.text(INDEX), index);
     assert_eq!(
         entries(&view, "wiki/index/documents-00004.md", "summaries"),
-        1
+        250
     );
 }
 
@@ -346,4 +346,37 @@ fn check_shards(view: &MapView) -> usize {
     assert_eq!(found, expected);
     assert_eq!(view.text(INDEX).matches("- [[").count(), found.len());
     found.len()
+}
+
+/// A lost page of the index comes back with the next document, as if it had never been away.
+#[test]
+fn a_lost_page_of_the_index_comes_back() {
+    let check = |sharded: bool, lost: &str| {
+        let mut view = MapView::default();
+        if sharded {
+            for section in IndexSection::ALL {
+                view.facts.push(IndexFact::Sharded(section));
+            }
+        }
+        for name in ["a", "b", "c"] {
+            view.add(name, "one, two");
+        }
+        let mut kept = view.clone();
+        assert!(
+            view.pages.remove(&KbPath::new(lost).unwrap()).is_some(),
+            "{lost}"
+        );
+        for view in [&mut kept, &mut view] {
+            view.add("d", "one");
+            view.add("e", "three");
+            view.add("f", "three");
+        }
+        for (path, text) in &kept.pages {
+            assert_eq!(view.text(path.as_str()), text, "{lost}");
+        }
+    };
+    check(false, INDEX);
+    check(true, INDEX);
+    check(true, "wiki/index/documents-00001.md");
+    check(true, "wiki/index/concepts-00001.md");
 }
