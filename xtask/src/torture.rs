@@ -18,6 +18,9 @@ const PREFIX: &str = "torture_";
 const SEED_VARIABLE: &str = "KBHOST_TORTURE_SEED";
 const MINUTES_VARIABLE: &str = "KBHOST_TORTURE_MINUTES";
 
+/// A rig that cannot run is a failure of a long run: nobody waits minutes for a skip.
+const STRICT_VARIABLE: &str = "KBHOST_TEST_STRICT";
+
 /// Longer is somebody's slip.
 const MINUTES_MAX: f64 = 7.0 * 24.0 * 60.0;
 
@@ -73,8 +76,9 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
     for rig in &rigs {
         println!("\n== {rig}: {share:.1} minutes from seed {}", options.seed);
         let started = Instant::now();
-        let (output, passed) = run_one(repo.root(), rig, options.seed, share)?;
+        let (output, exited_well) = run_one(repo.root(), rig, options.seed, share)?;
         let covered = covered(&output);
+        let passed = is_pass(exited_well, &covered);
         if !passed {
             failed.push(rig.as_str());
         }
@@ -85,7 +89,7 @@ pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "violations in {}; `--seed {}` repeats them",
+        "violations, or nothing done, in {}; `--seed {}` repeats them",
         failed.join(", "),
         options.seed
     )))
@@ -115,9 +119,15 @@ fn run_one(root: &Path, rig: &str, seed: u64, minutes: f64) -> Result<(String, b
     let mut test: Command = run_tests_of_rigs(root);
     test.args(["--", "--ignored", "--exact", "--nocapture", rig]);
     test.env(SEED_VARIABLE, seed.to_string())
-        .env(MINUTES_VARIABLE, minutes.to_string());
+        .env(MINUTES_VARIABLE, minutes.to_string())
+        .env(STRICT_VARIABLE, "1");
     let (status, output) = process::run_teed(&mut test)?;
     Ok((output, status.success()))
+}
+
+/// A rig that does not say what it did may have done nothing.
+fn is_pass(exited_well: bool, covered: &[&str]) -> bool {
+    exited_well && !covered.is_empty()
 }
 
 /// The lines in which a rig tells what it did.
@@ -175,5 +185,8 @@ mod tests {
         let second = Duration::from_secs(1);
         assert_eq!(line("r", true, second, &["5 cuts"]), "pass  r 1 s: 5 cuts");
         assert!(line("r", false, second, &[]).starts_with("FAIL"));
+        let none = covered("test a ... ok\n");
+        assert!(!is_pass(true, &none) && !is_pass(false, &["5 cuts"]));
+        assert!(is_pass(true, &["5 cuts"]));
     }
 }
