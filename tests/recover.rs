@@ -898,3 +898,21 @@ fn an_unfinished_change_that_cannot_be_removed_can_be_accepted() {
         assert_eq!(dead.add_next().code, 0);
     }
 }
+
+/// Whoever looks for what a crash left hears of a damaged registry, and what to run.
+#[test]
+fn a_damaged_registry_is_no_nothing() {
+    let env = Env::in_memory();
+    env.doc("a.md", "# A\n");
+    assert_eq!(env.run(["add", "docs/a.md"]).code, 0);
+    let registry = env.kb().join(".openkb/kbhost/registry.db");
+    fs::write(&registry, "no database at all, but some bytes").unwrap();
+    for words in [&["recover"][..], &["recover", "--dry-run"]] {
+        let said = env.run(words);
+        assert_eq!(said.code, 3, "{words:?}: {said:?}");
+        assert!(
+            said.stderr.contains("`kbhost registry rebuild`"),
+            "{said:?}"
+        );
+    }
+}

@@ -11,6 +11,7 @@ use super::settings::Settings;
 use super::signals::Signals;
 use super::ui::Ui;
 use crate::kb::config::Config;
+use crate::kb::registry::Catalogue;
 use crate::kb::{KbRoot, layout, shell_word as word};
 use crate::mutation::{
     self, AcquireError, JournalReport, JournalState, OwnerOptions, Place, RecoverAction,
@@ -58,6 +59,10 @@ pub(super) fn run(
         };
         mutation::recover(&root, &options, &request)?
     };
+    if found.is_empty() {
+        // A damaged registry is what whoever recovers wants to hear of, and what to run.
+        Catalogue::open(&root)?;
+    }
     let is_lost = mutation::is_registry_lost(&root)?;
     // Whoever settled one journal by hand is on the way to the rebuild.
     let is_trouble = is_lost && matches!(request, RecoverRequest::Drain);
