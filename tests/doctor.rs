@@ -537,3 +537,45 @@ fn hostile_names_do_not_reach_the_terminal() {
     assert_eq!(said.code, 4, "{said:?}");
     assert!(!said.stdout.contains('\u{1b}') && !said.stdout.contains('\u{202e}'));
 }
+
+/// An original that OpenKB registered is compared with the digest that it is registered by.
+#[test]
+fn an_original_of_openkb_that_changed_is_told() {
+    let env = Env::empty();
+    for dir in [".openkb", "raw", "wiki/sources"] {
+        fs::create_dir_all(env.kb().join(dir)).unwrap();
+    }
+    fs::write(env.kb().join("wiki/sources/a.md"), "text").unwrap();
+    let digest = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"; // of `x`
+    let entry = serde_json::json!({
+        digest: { "name": "a.md", "doc_name": "a", "type": "md", "path": "raw/a.md",
+                  "raw_path": "raw/a.md", "source_path": "wiki/sources/a.md" }
+    });
+    fs::write(env.kb().join(".openkb/hashes.json"), entry.to_string()).unwrap();
+    let changed = || {
+        let (_, found) = findings(&env);
+        found
+            .iter()
+            .any(|finding| finding["code"] == "original-changed")
+    };
+    fs::write(env.kb().join("raw/a.md"), "x").unwrap();
+    assert!(!changed());
+    fs::write(env.kb().join("raw/a.md"), "y").unwrap();
+    assert!(changed());
+}
+
+/// What cannot be looked at is a finding, and hides none of the others.
+#[test]
+fn a_link_in_the_way_hides_no_other_damage() {
+    let env = filled();
+    fs::write(env.kb().join("raw/one.md"), "changed").unwrap();
+    symlink("/tmp", env.kb().join(".openkb/kbhost/conflicts")).unwrap();
+    let (exit, found) = findings(&env);
+    assert_eq!(exit, 4);
+    for code in ["original-changed", "unreadable"] {
+        assert!(
+            found.iter().any(|finding| finding["code"] == code),
+            "{code}: {found:#?}"
+        );
+    }
+}

@@ -213,6 +213,17 @@ fn registered(
                 missing(root, path, Some(row), report);
             }
         }
+        let original = row
+            .raw_path
+            .as_ref()
+            .filter(|path| settled(path) && !looked_at.contains(path) && tree.files.contains(path));
+        // What came from the cloud has no original whose digest it is registered by.
+        if let Some(path) = original
+            && row.kind != "pageindex_cloud"
+            && digest(root, path).is_ok_and(|now| now != row.hash)
+        {
+            edited(root, path, report);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pulldown_cmark::{Event, LinkType, Options, Parser, Tag};
 
 use super::files::Tree;
-use super::registry::Registered;
+use super::registry::{Registered, chain};
 use super::{Report, Severity};
 use crate::kb::{KbError, KbPath, KbRoot, SafeLine, identity, layout, shell_word};
 
@@ -33,8 +33,21 @@ pub(super) fn examine(
     let targets = Targets::of(tree);
     let mut listed = BTreeSet::new();
     for page in pages {
-        let Some(bytes) = root.read(page, PAGE_BYTES_MAX)? else {
-            continue;
+        let bytes = match root.read(page, PAGE_BYTES_MAX) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(error) => {
+                // One page that cannot be read must not hide what is wrong with the others.
+                let command = format!("ls -ld {}", shell_word(root.join(page)));
+                report.add(
+                    Severity::Warning,
+                    "unreadable",
+                    page.as_str(),
+                    chain(&error),
+                    command,
+                );
+                continue;
+            }
         };
         let found = links(&String::from_utf8_lossy(&bytes));
         if *page == layout::index_page() || page.starts_with(&layout::index_dir()) {

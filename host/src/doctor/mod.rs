@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::kb::{KbError, KbRoot, SafeLine};
+use crate::kb::{KbError, KbRoot, SafeLine, layout, shell_word};
 
 /// Findings of one kind beyond this many are counted, not listed: whoever has a thousand has one.
 const ALIKE_MAX: usize = 100;
@@ -124,7 +124,19 @@ pub fn examine(root: &Arc<KbRoot>, program: &str) -> Result<Report, KbError> {
         registry::exchange(registry, &mut report);
     }
     links::examine(root, registry.as_ref(), &tree, &mut report)?;
-    leftovers::examine(root, &mut report)?;
+    if let Err(error) = leftovers::examine(root, &mut report) {
+        // What is in the way there must not hide what was found so far.
+        let own = layout::own_dir();
+        let command = format!("ls -l {}", shell_word(root.join(&own)));
+        let message = registry::chain(&error);
+        report.add(
+            Severity::Error,
+            "unreadable",
+            own.as_str(),
+            message,
+            command,
+        );
+    }
     report.findings.sort_by_key(|finding| finding.severity);
     Ok(report)
 }
