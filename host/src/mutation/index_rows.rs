@@ -11,28 +11,17 @@ use crate::kb::view::{IndexSection, Listed, ORDINAL_MAX};
 use crate::kb::{DocName, KbError, SafeLine};
 use crate::prepare::TermKind;
 
-/// Schema 1 to 2: pages of terms get ordinals, in the order of the second document of each, which is
-/// the one that made the page. Pages that stayed without two documents, because people wrote on
-/// them, come last.
+/// Schema 1 to 2: pages of terms get ordinals, by [`NUMBER_NEW`].
 const FROM_1_TO_2: &str = "
 CREATE TABLE term_pages (
     kind TEXT NOT NULL, slug TEXT NOT NULL, ordinal INTEGER NOT NULL,
     PRIMARY KEY (kind, slug), UNIQUE (kind, ordinal)
 ) WITHOUT ROWID;
-WITH found (kind, slug) AS (
-    SELECT kind, slug FROM terms GROUP BY kind, slug HAVING count(*) >= 2
-    UNION SELECT 'concept', substr(path, 15, length(path) - 17) FROM pages WHERE path GLOB 'wiki/concepts/*.md'
-    UNION SELECT 'entity', substr(path, 15, length(path) - 17) FROM pages WHERE path GLOB 'wiki/entities/*.md'
-), dated (kind, slug, second) AS (
-    SELECT kind, slug, (SELECT ordinal FROM terms WHERE terms.kind = found.kind AND terms.slug = found.slug
-                        ORDER BY ordinal LIMIT 1 OFFSET 1)
-    FROM found
-)
-INSERT INTO term_pages (kind, slug, ordinal)
-SELECT kind, slug, row_number() OVER (PARTITION BY kind ORDER BY second IS NULL, second, slug) FROM dated;
 ";
 
-/// The same for pages that have no ordinal yet.
+/// Pages of terms without an ordinal get one behind all that have one, in the order of the second
+/// document of each, which is the one that made the page. Pages that stayed without two documents,
+/// because people wrote on them, come last.
 const NUMBER_NEW: &str = "
 WITH found (kind, slug) AS (
     SELECT kind, slug FROM terms GROUP BY kind, slug HAVING count(*) >= 2
@@ -94,6 +83,7 @@ impl Registry {
         // same, because the statements below must not run twice.
         if self.meta_integer("schema")? == 1 {
             self.batch(FROM_1_TO_2)?;
+            self.batch(NUMBER_NEW)?;
             self.write_index_meta()?;
             self.execute(
                 "UPDATE meta SET value = ?1 WHERE key = 'schema'",
@@ -112,7 +102,8 @@ impl Registry {
         if self.meta_integer("schema")? == SCHEMA_VERSION {
             return Ok(());
         }
-        self.batch(&FROM_1_TO_2.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        self.batch(&FROM_1_TO_2.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))?;
+        self.batch(NUMBER_NEW)
     }
 
     /// Writes the keys of `meta` that this module reads, from `term_pages` as it is; no section lies

@@ -525,14 +525,27 @@ impl Registry {
         let ordinal = row
             .ordinal
             .unwrap_or_else(|| self.reader.connection.last_insert_rowid());
+        self.write_terms_and_files(ordinal, &row.terms, &row.files)
+    }
+
+    /// Gives a document its terms, in place of those it had, and its official files.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub(super) fn write_terms_and_files(
+        &self,
+        ordinal: i64,
+        terms: &[(TermKind, String, SafeLine)],
+        files: &[(KbPath, ContentHash)],
+    ) -> Result<(), MutationError> {
         self.execute("DELETE FROM terms WHERE ordinal = ?1", params![ordinal])?;
-        for (kind, slug, label) in &row.terms {
+        for (kind, slug, label) in terms {
             self.execute(
                 "INSERT OR REPLACE INTO terms (kind, slug, ordinal, label) VALUES (?1, ?2, ?3, ?4)",
                 params![kind_name(*kind), slug, ordinal, label.as_str()],
             )?;
         }
-        for (path, hash) in &row.files {
+        for (path, hash) in files {
             self.write_page(path, Some(ordinal), hash)?;
         }
         Ok(())

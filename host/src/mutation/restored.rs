@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::MutationError;
-use super::registry::{Registry, kind_name};
+use super::registry::Registry;
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, names};
 use crate::prepare::TermKind;
 
@@ -95,17 +95,7 @@ impl Registry {
             .ordinal
             .unwrap_or_else(|| self.connection.last_insert_rowid());
         self.set_extra(ordinal, &row.extra)?;
-        self.execute("DELETE FROM terms WHERE ordinal = ?1", params![ordinal])?;
         self.execute("DELETE FROM pages WHERE ordinal = ?1", params![ordinal])?;
-        for (kind, slug, label) in &row.terms {
-            self.execute(
-                "INSERT OR REPLACE INTO terms (kind, slug, ordinal, label) VALUES (?1, ?2, ?3, ?4)",
-                params![kind_name(*kind), slug, ordinal, label.as_str()],
-            )?;
-        }
-        for (path, hash) in &row.files {
-            self.write_page(path, Some(ordinal), hash)?;
-        }
-        Ok(())
+        self.write_terms_and_files(ordinal, &row.terms, &row.files)
     }
 }
