@@ -10,6 +10,7 @@ use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
 use super::bindings::{FileConverter, FileConverterPre};
 use super::memory::MemoryMeter;
+use super::quota::Quota;
 use super::state::JobState;
 use super::stdio;
 use super::watch::Watch;
@@ -63,9 +64,11 @@ impl Sandbox<'_> {
         let wasi = self
             .wasi()
             .map_err(|error| JobFailure::Host(format!("open the staging directory: {error:#}")))?;
-        let watch = Watch::start(self.limits, self.cancel.clone(), self.output);
+        let watch = Watch::start(self.limits, self.cancel.clone());
         let memory = MemoryMeter::new(self.limits.memory_bytes_max);
-        let state = JobState::new(wasi, self.seed, memory, watch, self.cancel.clone());
+        let quota = Quota::new(self.limits);
+        let cancel = self.cancel.clone();
+        let state = JobState::new(wasi, self.seed, memory, watch, quota, cancel);
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -81,7 +84,8 @@ impl Sandbox<'_> {
     /// The guest's file system; everything else of the context stays empty.
     fn wasi(&self) -> wasmtime::Result<WasiCtx> {
         let mut wasi = WasiCtx::builder();
-        // Before the directories, which copy the setting: file calls stay on this thread.
+        // Before the directories, which copy the setting: file calls stay on this thread. Which
+        // calls reach them is for `filesystem` to say.
         wasi.allow_blocking_current_thread(true);
         if let Some(input) = self.input {
             wasi.preopened_dir(input, "/in", FsPerms::ReadOnly)?;
@@ -123,9 +127,12 @@ fn report(state: JobState) -> JobReport {
         .denied
         .into_iter()
         .map(|(name, count)| (name.to_owned(), count));
+    let (output_bytes_peak, output_files_peak) = state.quota.peak();
     JobReport {
         cpu: state.watch.cpu(),
         memory_bytes_peak: state.memory.peak(),
+        output_bytes_peak,
+        output_files_peak,
         denied: denied.collect(),
         log,
     }

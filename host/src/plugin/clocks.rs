@@ -12,7 +12,7 @@ use super::state::JobState;
 
 /// What the wall clock shows when a call starts: 2001-09-09T01:46:40Z, a moment that nobody takes
 /// for the real time.
-const EPOCH_SECONDS: u64 = 1_000_000_000;
+pub(super) const EPOCH_SECONDS: u64 = 1_000_000_000;
 
 /// How far a reading advances the clock.
 const STEP_NANOS: u64 = 1_000;

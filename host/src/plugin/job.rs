@@ -117,7 +117,12 @@ pub struct JobReport {
     pub cpu: Duration,
     /// Largest sum of the component's memories, bytes.
     pub memory_bytes_peak: u64,
-    /// Attempts to use what the sandbox refuses, by interface, sorted: `("wasi:sockets", 3)`.
+    /// Most bytes beneath `/out` at one time.
+    pub output_bytes_peak: u64,
+    /// Most files and directories beneath `/out` at one time.
+    pub output_files_peak: u64,
+    /// Attempts to use what the sandbox refuses, by interface or its function, sorted:
+    /// `("wasi:filesystem/symlink-at", 1)`, `("wasi:sockets", 3)`.
     pub denied: Vec<(String, u64)>,
     /// Captured standard error and log lines: sanitised single lines, capped.
     #[serde(skip)]

@@ -9,7 +9,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::bindings::{job, types};
 use super::clocks::VirtualClock;
+use super::filesystem::Places;
 use super::memory::MemoryMeter;
+use super::quota::Quota;
 use super::random::SeededRandom;
 use super::stdio::{self, Capture};
 use super::watch::Watch;
@@ -34,6 +36,8 @@ pub(super) struct JobState {
     pub(super) stderr: Capture,
     pub(super) memory: MemoryMeter,
     pub(super) watch: Watch,
+    pub(super) quota: Quota,
+    pub(super) places: Places,
     pub(super) denied: BTreeMap<&'static str, u64>,
     pub(super) log: Vec<String>,
     pub(super) cancel: Arc<AtomicBool>,
@@ -47,6 +51,7 @@ impl JobState {
         digest: &[u8; 32],
         memory: MemoryMeter,
         watch: Watch,
+        quota: Quota,
         cancel: Arc<AtomicBool>,
     ) -> Self {
         let mut table = ResourceTable::new();
@@ -61,6 +66,8 @@ impl JobState {
             stderr: Capture::default(),
             memory,
             watch,
+            quota,
+            places: Places::default(),
             denied: BTreeMap::new(),
             log: Vec::new(),
             cancel,
@@ -68,9 +75,9 @@ impl JobState {
         }
     }
 
-    /// Counts an attempt to use what the sandbox refuses.
-    pub(super) fn deny(&mut self, interface: &'static str) {
-        let count = self.denied.entry(interface).or_default();
+    /// Counts an attempt to use what the sandbox refuses, by interface or by its function.
+    pub(super) fn deny(&mut self, what: &'static str) {
+        let count = self.denied.entry(what).or_default();
         *count = count.saturating_add(1);
     }
 

@@ -1,13 +1,13 @@
 //! The WASI surface, linked interface by interface: what a guest meets beneath each name of
 //! `wasi:cli/imports`.
 //!
-//! The file system is wasmtime's, over `/in` and `/out`. Environment, arguments, standard input
-//! and terminal are wasmtime's over nothing. Clocks, randomness, standard output and error and
-//! whatever opens a socket are our own: see the modules of these names.
+//! The file system is our own over wasmtime's, which sees `/in` and `/out` and keeps the guest beneath
+//! them. Environment, arguments, standard input and terminal are wasmtime's over nothing. Clocks,
+//! randomness, standard output and error and whatever opens a socket are our own: see the modules of
+//! these names.
 
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::sync;
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
@@ -64,8 +64,8 @@ pub(super) fn link(linker: &mut Linker<JobState>) -> wasmtime::Result<()> {
     link_own(linker)?;
     link_cli(linker)?;
     link_sockets(linker)?;
-    filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, JobState::filesystem)?;
-    sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, JobState::filesystem)
+    filesystem::preopens::add_to_linker::<_, Own>(linker, |state| state)?;
+    sync::filesystem::types::add_to_linker::<_, Own>(linker, |state| state)
 }
 
 fn link_io(linker: &mut Linker<JobState>) -> wasmtime::Result<()> {

@@ -291,8 +291,8 @@ impl Collector {
 
     /// Copies an open file to a new file `ready/NAME`, hashes and syncs the copy.
     ///
-    /// A copy, not a rename: wasmtime carries out a stream's writes on threads of its own, and one
-    /// that has started outlives the guest. It must not reach what is published later.
+    /// A copy, not a rename: the open handle that was judged is what is read, whatever lies under
+    /// the name by now, and what is published shares no inode with what the guest had.
     fn take(
         &self,
         mut found: Found,

@@ -214,6 +214,8 @@ fn job_error(staged: &Staged, error: JobError) -> PrepareError {
 fn merge(report: &mut JobReport, used: JobReport) {
     report.cpu += used.cpu;
     report.memory_bytes_peak = report.memory_bytes_peak.max(used.memory_bytes_peak);
+    report.output_bytes_peak = report.output_bytes_peak.max(used.output_bytes_peak);
+    report.output_files_peak = report.output_files_peak.max(used.output_files_peak);
     report.log.extend(used.log);
     for (interface, attempts) in used.denied {
         match report
@@ -341,6 +343,7 @@ mod tests {
                 memory_bytes_peak: 10,
                 denied: vec![("b".to_owned(), 1)],
                 log: vec!["assets".to_owned()],
+                ..JobReport::default()
             };
             (Ok(self.references.clone()), report)
         }
@@ -351,6 +354,7 @@ mod tests {
                 memory_bytes_peak: 5,
                 denied: vec![("a".to_owned(), 1), ("b".to_owned(), 2)],
                 log: vec!["convert".to_owned()],
+                ..JobReport::default()
             };
             if let Some(failure) = self.failure.clone() {
                 let plugin = self.identity.clone();

@@ -202,8 +202,58 @@ fn attack(word: &str, argument: &str, request: &Request) -> Option<Result<Docume
                 ])),
             },
         },
+        "names" => names(),
+        "rename-deep" => rename_deep(),
+        "truncate-in" => {
+            let options = || {
+                File::options()
+                    .write(true)
+                    .truncate(true)
+                    .open(&request.input)
+            };
+            let shortened = File::open(&request.input).and_then(|file| file.set_len(0));
+            refused("truncate", options().map(drop).or(shortened))
+        }
         _ => return None,
     })
+}
+
+/// Gives names that could pass for another one, or that no system takes.
+fn names() -> Result<Document, ConvertError> {
+    let long = "x".repeat(250);
+    let bad = [
+        "a\nb",
+        "a\x1b[31mb",
+        "a\u{202e}gnp.b",
+        "a\u{200b}b",
+        "a\u{7f}b",
+        long.as_str(),
+    ];
+    for name in bad {
+        let path = format!("/out/{name}");
+        if fs::write(&path, "x").is_ok() || fs::create_dir(&path).is_ok() {
+            return Err(escaped(&format!("made {name:?}")));
+        }
+        fs::write("/out/plain", "x").map_err(broken)?;
+        if fs::rename("/out/plain", &path).is_ok() {
+            return Err(escaped(&format!("renamed to {name:?}")));
+        }
+    }
+    page("refused: names")
+}
+
+/// Builds a tree from below: each step would put what is there one level further down.
+fn rename_deep() -> Result<Document, ConvertError> {
+    fs::create_dir("/out/d").map_err(broken)?;
+    for n in 0..100 {
+        let below = format!("/out/n{n}");
+        fs::create_dir(&below).map_err(broken)?;
+        if fs::rename("/out/d", format!("{below}/d")).is_err() {
+            return page(&format!("refused: rename-deep after {n}"));
+        }
+        fs::rename(&below, "/out/d").map_err(broken)?;
+    }
+    Err(escaped("a hundred directories inside each other"))
 }
 
 /// Declares a symbolic link to `argument` as an attachment, after trying to read through it.
@@ -257,6 +307,8 @@ fn lie(word: &str, argument: &str) -> Option<Result<Document, ConvertError>> {
             ..document
         }),
         "clock" => clock(),
+        "files" => files(),
+        "churn" => churn(),
         "refuse" => Err(ConvertError::Corrupt(format!("{argument}\x1b[31m\n[[x]]"))),
         "log" => {
             for n in 0..10_000 {
@@ -302,6 +354,40 @@ fn clock() -> Result<Document, ConvertError> {
     std::thread::sleep(Duration::from_secs(1));
     text.push_str(&format!("{:?}\n", start.elapsed()));
     page(&text)
+}
+
+/// A page with everything that files could tell of the machine and the moment.
+fn files() -> Result<Document, ConvertError> {
+    let mut text = String::new();
+    fs::create_dir("/out/dir").map_err(broken)?;
+    for name in ["q", "b", "z", "a"] {
+        fs::write(format!("/out/dir/{name}"), name).map_err(broken)?;
+    }
+    for path in ["/in", "/out", "/out/dir", "/out/dir/q"] {
+        let metadata = fs::metadata(path).map_err(broken)?;
+        text.push_str(&format!(
+            "{path} {} {:?} {:?}\n",
+            metadata.len(),
+            metadata.modified().map_err(broken)?,
+            metadata.accessed().map_err(broken)?,
+        ));
+    }
+    for entry in fs::read_dir("/out/dir").map_err(broken)? {
+        text.push_str(&format!("{:?}\n", entry.map_err(broken)?.file_name()));
+    }
+    page(&text)
+}
+
+/// Writes, shortens and removes again and again, within its limits at any moment.
+fn churn() -> Result<Document, ConvertError> {
+    for _ in 0..200 {
+        let file = File::create("/out/again").map_err(broken)?;
+        file.set_len(1 << 20).map_err(broken)?;
+        file.set_len(0).map_err(broken)?;
+        fs::write("/out/gone", "").map_err(broken)?;
+        fs::remove_file("/out/gone").map_err(broken)?;
+    }
+    page("churned")
 }
 
 /// Uses up what is limited.
@@ -355,6 +441,24 @@ fn exhaust(word: &str, argument: &str) -> Result<Document, ConvertError> {
                 n += 1;
             }
             Err(ConvertError::Internal(format!("stopped at {n} files")))
+        }
+        "hole" => {
+            use std::io::{Seek, SeekFrom};
+            let mut file = File::create("/out/hole").map_err(broken)?;
+            file.seek(SeekFrom::Start(1 << 40)).map_err(broken)?;
+            file.write_all(b"x").map_err(broken)?;
+            page("x")
+        }
+        "unlinked-flood" => {
+            let mut open = Vec::new();
+            for n in 0..100 {
+                let path = format!("/out/{n}");
+                let mut file = File::create(&path).map_err(broken)?;
+                fs::remove_file(&path).map_err(broken)?;
+                file.write_all(&[b'x'; 64 << 10]).map_err(broken)?;
+                open.push(file);
+            }
+            page("x")
         }
         "deep" => {
             let path = "/out".to_owned() + &"/d".repeat(100);
