@@ -115,3 +115,34 @@ fn a_description_is_not_believed() {
     check(b"name", "is no name: a-z, 0-9 and -, at most 64");
     check(b"many", "it accepts more than");
 }
+
+/// Goal: compiling a stranger's component has an end, in time and in memory, and harms nothing.
+/// Method: the limits are lowered until the same component no longer fits.
+#[test]
+#[cfg(feature = "fault-points")]
+fn compilation_is_limited() {
+    let env = Env::new();
+    env.doc("a.hostile", "ok # Fine\n");
+    let add = |limit: Option<(&str, &str)>| {
+        let mut command = env.command(["add", "docs/a.hostile", "--plugin"]);
+        // Compiled code of other tests must not stand in.
+        command.env("KBHOST_CACHE_DIR", env.path("own-cache"));
+        command.envs(limit);
+        env.finish(command.arg(component("hostile")))
+    };
+    let check = |limit, expected: &str| {
+        let said = add(Some(limit));
+        assert_eq!((said.code, said.stdout.as_str()), (1, ""), "{said:?}");
+        assert!(
+            said.stderr
+                .starts_with("error: failed to compile the plugin"),
+            "{said:?}"
+        );
+        assert!(said.stderr.contains(expected), "{said:?}");
+        assert_eq!(env.logical_registry(), "", "{said:?}");
+    };
+    check(("KBHOST_TEST_COMPILE_MS", "1"), "no end after 1ms");
+    check(("KBHOST_TEST_COMPILE_MIB", "64"), "it may use 64 MiB");
+    let said = add(None);
+    assert_eq!(said.code, 0, "{said:?}");
+}

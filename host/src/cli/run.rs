@@ -23,6 +23,7 @@ use super::{
     status,
 };
 use crate::mutation;
+use crate::plugin;
 
 thread_local! {
     /// The last panic of this thread, one line.
@@ -45,6 +46,12 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     {
         return mutation::answer_probe(Path::new(dir));
     }
+    if let [_, argument] = &arguments[..]
+        && argument == plugin::COMPILE_ARGUMENT
+    {
+        return plugin::answer_compile();
+    }
+    plugin::use_children();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let exit = panic::catch_unwind(|| run(arguments, wants_json)).unwrap_or_else(|_| {
         bug(&LAST_PANIC.take().unwrap_or_default(), wants_json);

@@ -62,7 +62,7 @@ impl Runtime {
 /// What a component may be made of, and how it is compiled. Everything that could make two runs
 /// of the same component differ is off or made canonical. Threads, garbage collection and
 /// exceptions are not even compiled into wasmtime here; a test sees that they stay refused.
-fn config() -> Config {
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)

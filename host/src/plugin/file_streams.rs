@@ -159,11 +159,6 @@ fn failed(error: io::Error) -> StreamError {
 
 #[cfg(test)]
 mod tests {
-    #![expect(
-        clippy::disallowed_methods,
-        reason = "fixtures in a temporary directory"
-    )]
-
     use super::*;
     use crate::plugin::Limits;
 

@@ -11,6 +11,7 @@ mod cache;
 mod call;
 mod check;
 mod clocks;
+mod compile;
 mod engine;
 mod error;
 mod file_streams;
@@ -30,6 +31,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use compile::{COMPILE_ARGUMENT, answer_compile, use_children};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
 pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
 pub use limits::Limits;
