@@ -55,7 +55,9 @@ fn help_lists_what_is_built_and_nothing_else() {
     assert_eq!(listed[..7], COMMANDS);
     assert_eq!(
         listed[7..],
-        ["remove", "recover", "doctor", "lock", "registry", "help"]
+        [
+            "remove", "recover", "doctor", "lock", "registry", "cache", "help"
+        ]
     );
     for command in COMMANDS {
         let said = env.run([command, "--help"]);
@@ -91,6 +93,8 @@ Options:
                                 config.yaml, else auto]
       --plugin <FILE.wasm>      Convert everything with this component
       --dry-run                 Say what would be done; convert and write nothing
+      --no-cache                Convert again what was converted before, and keep nothing for later
+                                [env: KBHOST_NO_CACHE]
       --lock-timeout <SECONDS>  How long to wait for the lock [default: 60 on a terminal, else 10]
       --no-wait                 Do not wait for the lock
       --allow-network-fs        Change a knowledge base on a network file system, whose locks may

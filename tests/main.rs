@@ -29,6 +29,7 @@ mod pages;
 mod peer_faults;
 #[cfg(all(feature = "fault-points", target_os = "linux"))]
 mod power_cuts;
+mod prepare_cache;
 mod races;
 mod readme;
 #[cfg(feature = "fault-points")]

@@ -5,6 +5,7 @@
 //! prepared. A directory is opened once, judged by its handle, and used through that handle;
 //! files in it appear whole or not at all, readable by their owner alone.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use rustix::io::Errno;
 use crate::kb::PathError;
 
 pub(crate) mod known_kbs;
+pub(crate) mod sealed;
 
 /// Overrides the cache directory.
 const CACHE_VARIABLE: &str = "KBHOST_CACHE_DIR";
@@ -221,29 +223,96 @@ impl PrivateDir {
     /// # Errors
     /// If the directory cannot be read. A file that cannot be removed is left.
     pub(crate) fn prune(&self, keep: usize) -> Result<(), PathError> {
-        let failed = |error: Errno| PathError::new("read", &self.path, error);
+        self.prune_to(keep, u64::MAX)
+    }
+
+    /// Removes temporary files that a crash left, and of the others the oldest beyond `keep` files
+    /// or `bytes_max` bytes together. A file is as old as its last write or [`Self::touch`].
+    ///
+    /// # Errors
+    /// If the directory cannot be read. A file that cannot be removed is left.
+    pub(crate) fn prune_to(&self, keep: usize, bytes_max: u64) -> Result<(), PathError> {
         let mut files = Vec::new();
-        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name().to_owned();
-            let Ok(stat) = fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) else {
-                continue;
-            };
-            if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
-                continue;
-            }
+        for (name, stat) in self.stats()? {
             if name.to_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
                 if age(stat.st_mtime) > TEMPORARY_AGE_MAX {
                     self.discard(&name);
                 }
                 continue;
             }
-            files.push((stat.st_mtime, stat.st_mtime_nsec, name));
+            let size = u64::try_from(stat.st_size).unwrap_or(0);
+            files.push((stat.st_mtime, stat.st_mtime_nsec, name, size));
         }
         files.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, _, name) in files.iter().skip(keep) {
-            self.discard(name);
+        let mut bytes = 0_u64;
+        for (index, (_, _, name, size)) in files.iter().enumerate() {
+            bytes = bytes.saturating_add(*size);
+            if index >= keep || bytes > bytes_max {
+                self.discard(name);
+            }
         }
         Ok(())
+    }
+
+    /// The regular files with their lengths, sorted by name, temporary ones left out. A name that
+    /// is no UTF-8 is none of ours and left out too.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) fn files(&self) -> Result<Vec<(String, u64)>, PathError> {
+        let mut files = Vec::new();
+        for (name, stat) in self.stats()? {
+            if let Ok(name) = name.into_string()
+                && !name.starts_with(TEMPORARY_PREFIX)
+            {
+                files.push((name, u64::try_from(stat.st_size).unwrap_or(0)));
+            }
+        }
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Removes the file `name`; says whether there was one.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub(crate) fn remove(&self, name: &str) -> Result<bool, PathError> {
+        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(PathError::new("remove", self.path.join(name), error)),
+        }
+    }
+
+    /// Marks the file `name` as used now. One that cannot be marked is only pruned earlier.
+    pub(crate) fn touch(&self, name: &str) {
+        let now = fs::Timespec {
+            tv_sec: 0,
+            tv_nsec: fs::UTIME_NOW,
+        };
+        let times = fs::Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        if let Err(error) = fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            tracing::debug!(dir = %self.path.display(), %error, "cannot mark a file as used");
+        }
+    }
+
+    /// Every regular file.
+    fn stats(&self) -> Result<Vec<(CString, fs::Stat)>, PathError> {
+        let failed = |error: Errno| PathError::new("read", &self.path, error);
+        let mut stats = Vec::new();
+        for entry in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name().to_owned();
+            let Ok(stat) = fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) else {
+                continue;
+            };
+            if fs::FileType::from_raw_mode(stat.st_mode).is_file() {
+                stats.push((name, stat));
+            }
+        }
+        Ok(stats)
     }
 
     /// Writes a new file under a name that nobody else uses.
@@ -430,5 +499,12 @@ mod tests {
         old(".tmp-alive", 1);
         dir.prune(2).unwrap();
         assert_eq!(names(&dir), [".tmp-alive", "b", "c"]);
+        dir.touch("b");
+        dir.write("d", b"xx").unwrap();
+        assert_eq!(dir.files().unwrap().len(), 3);
+        dir.prune_to(9, 3).unwrap();
+        assert_eq!(names(&dir), [".tmp-alive", "b", "d"]);
+        assert!(dir.remove("b").unwrap());
+        assert!(!dir.remove("b").unwrap());
     }
 }

@@ -134,6 +134,8 @@ impl Env {
             .env("COLUMNS", "100")
             .env("SOURCE_DATE_EPOCH", EPOCH)
             .env("KBHOST_CACHE_DIR", shared_cache())
+            // What a test sees of a converter is not what another test saw.
+            .env("KBHOST_NO_CACHE", "1")
             .env("KBHOST_CONFIG_DIR", self.path("home/.config/kbhost"))
             .env("KBHOST_KB", self.kb())
             .stdin(Stdio::null());

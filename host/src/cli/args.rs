@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::kb::config::{Jobs, parse_jobs};
 
@@ -19,7 +20,7 @@ const SEARCH_LIMIT_MAX: u64 = 1_000;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 some inputs failed, 2 usage or no knowledge base, \
-    3 recovery needs attention, 4 findings of `doctor` or `registry import`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
+    3 recovery needs attention, 4 findings of `doctor`, `registry import` or `cache verify`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
 )]
 pub(super) struct Typed {
     #[command(flatten)]
@@ -95,6 +96,8 @@ pub(super) enum CommandArgs {
     Lock,
     /// Export, import, back up or rebuild the registry
     Registry(RegistryArgs),
+    /// Count, clear or check what is kept to save time: compiled plugins, conversions
+    Cache(CacheCommandArgs),
 }
 
 impl CommandArgs {
@@ -113,6 +116,7 @@ impl CommandArgs {
             Self::Doctor => "doctor",
             Self::Lock => "lock",
             Self::Registry(_) => "registry",
+            Self::Cache(_) => "cache",
         }
     }
 }
@@ -146,7 +150,18 @@ pub(super) struct AddArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
+    pub(super) cache: CacheArgs,
+    #[command(flatten)]
     pub(super) lock: LockArgs,
+}
+
+/// What every command takes that converts.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub(super) struct CacheArgs {
+    /// Convert again what was converted before, and keep nothing for later
+    #[arg(long, env = "KBHOST_NO_CACHE", hide_env_values = true,
+        value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
+    pub(super) no_cache: bool,
 }
 
 /// What every command takes that waits for the lock.
@@ -262,6 +277,34 @@ pub(super) enum RegistryAction {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct CacheCommandArgs {
+    #[command(subcommand)]
+    pub(super) action: CacheAction,
+}
+
+/// `kbhost cache ACTION`.
+#[derive(Debug, Subcommand)]
+pub(super) enum CacheAction {
+    /// Count entries and bytes
+    Stats,
+    /// Remove entries: of both kinds, unless one is named
+    Clear {
+        /// Compiled plugins
+        #[arg(long)]
+        compiled: bool,
+        /// Conversions
+        #[arg(long)]
+        prepared: bool,
+    },
+    /// Check that each entry is as it was written; exit code 4 if one is not
+    Verify {
+        /// Remove those that are not
+        #[arg(long)]
+        repair: bool,
+    },
+}
+
+#[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
     /// The file
     pub(super) file: PathBuf,
@@ -274,6 +317,8 @@ pub(super) struct ConvertArgs {
     /// Replace files that are there
     #[arg(long, requires = "output")]
     pub(super) force: bool,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 }
 
 #[derive(Args, Debug)]

@@ -52,11 +52,13 @@ pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError>
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let scratch = scratch_dir()?;
     let staging = StagingRoot::open(scratch.path())?;
-    let document =
-        match engine::prepare_one(&source, &plugins, &staging, Arc::clone(&signals.cancel)) {
-            Ok(document) => document,
-            Err(error) => return Err(failed(error, source.display, &plugins, &signals)),
-        };
+    let cache = engine::prepare_cache(args.cache);
+    let cancel = Arc::clone(&signals.cancel);
+    let prepared = engine::prepare_one(&source, &plugins, &staging, cache.as_ref(), cancel);
+    let document = match prepared {
+        Ok(document) => document,
+        Err(error) => return Err(failed(error, source.display, &plugins, &signals)),
+    };
     deliver(ui, args, &document)?;
     if let Err(error) = document.discard() {
         tracing::warn!("a staging directory is left: {error}");

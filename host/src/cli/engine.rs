@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::args::CacheArgs;
 use super::error::CommandError;
 use crate::enumerate::Source;
 use crate::plugin::{CacheDir, Limits, PluginSet};
-use crate::prepare::{self, PrepareError, PreparedDocument, StagingError, StagingRoot};
+use crate::prepare::{
+    self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
+};
 
 /// The converters of this run. `forced` takes every input.
 ///
@@ -82,10 +85,25 @@ pub(super) fn prepare_one(
     source: &Source,
     plugins: &PluginSet,
     staging: &StagingRoot,
+    cache: Option<&PrepareCache>,
     cancel: Arc<AtomicBool>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
-    let limits = limits();
-    prepare::prepare_one(source, plugins, staging, &limits, &[], cancel).map_err(Box::new)
+    let single = Single {
+        limits: &limits(),
+        options: &[],
+        cache,
+        assets_dir: None,
+        cancel,
+    };
+    prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
+}
+
+/// The user's cache of conversions, unless it is not wanted or cannot be used.
+pub(super) fn prepare_cache(args: CacheArgs) -> Option<PrepareCache> {
+    if args.no_cache {
+        return None;
+    }
+    PrepareCache::open(crate::userdir::cache_dir())
 }
 
 /// Writes the Markdown and the images of a document into `dir`; the paths written.

@@ -9,6 +9,7 @@
 mod add;
 mod advice;
 mod args;
+mod cache;
 mod convert;
 mod doctor;
 mod dry_run;

@@ -19,8 +19,8 @@ use super::settings::{Environment, Settings};
 use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
-    add, convert, doctor, init, json, list, lock, logging, recover, registry, remove, search, show,
-    status,
+    add, cache, convert, doctor, init, json, list, lock, logging, recover, registry, remove,
+    search, show, status,
 };
 use crate::mutation;
 use crate::plugin;
@@ -124,6 +124,7 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Doctor => doctor::run(ui, settings),
         CommandArgs::Lock => lock::run(ui, settings),
         CommandArgs::Registry(args) => registry::run(ui, settings, args),
+        CommandArgs::Cache(args) => cache::run(ui, &args.action),
     }
 }
 

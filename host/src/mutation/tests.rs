@@ -107,6 +107,8 @@ impl Bench {
                 world: "test".to_owned(),
             },
             report: Default::default(),
+            limits: Default::default(),
+            assets: Vec::new(),
             main,
             images: Vec::new(),
             pages_json: None,

@@ -5,73 +5,57 @@
 //! it is kept under. The entry is read into memory whole and verified there; what is on disk
 //! afterwards does not matter. A cache that cannot be read or written is never an error.
 //!
-//! An entry: HMAC-SHA-256 (32 bytes) over entry name and code, then the code.
+//! How entries are sealed is `userdir::sealed`'s affair.
 
 use std::hash::{Hash, Hasher};
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::set::CacheDir;
 use crate::kb::{PathError, PluginDigest};
-use crate::userdir::PrivateDir;
+use crate::userdir::sealed::{Kind, Loaded, SealedDir};
 
 /// To be raised when the layout of an entry changes.
 const FORMAT: &[u8] = b"kbhost compiled component 1";
-
-const DIRECTORY: &str = "compiled";
-const KEY_FILE: &str = "compiled.key";
-const KEY_BYTES: usize = 32;
-const TAG_BYTES: usize = 32;
-
-/// Size of an entry: some ten times the largest component.
-const ENTRY_BYTES_MAX: u64 = 1 << 30;
 
 /// Entries kept: each converter of the last few versions of this program.
 const ENTRIES_MAX: usize = 32;
 
 /// The cache of one user, opened.
 #[derive(Debug)]
-pub(super) struct CompileCache {
-    entries: PrivateDir,
-    key: [u8; KEY_BYTES],
-}
+pub(super) struct CompileCache(SealedDir);
 
 impl CompileCache {
     /// Opens the cache; without one, or with one that cannot be trusted, components are compiled
     /// each time.
     pub(super) fn open(dir: &CacheDir) -> Option<Self> {
-        let dir = dir.0.as_deref()?;
-        let open = || -> Result<Self, PathError> {
-            let key = key(&PrivateDir::open(dir)?)?;
-            let entries = PrivateDir::open(&dir.join(DIRECTORY))?;
-            Ok(Self { entries, key })
-        };
-        open()
+        SealedDir::open(dir.0.as_deref()?, Kind::Compiled)
             .inspect_err(|error| tell("compiled plugins are not cached", error))
             .ok()
+            .map(Self)
     }
 
     /// The compiled component, if the cache has it and it is authentic.
     pub(super) fn load(&self, engine: &Engine, digest: &PluginDigest) -> Option<Component> {
         let name = entry_name(engine, digest);
-        let entry = match self.entries.read(&name, ENTRY_BYTES_MAX) {
-            Ok(entry) => entry?,
+        let code = match self.0.load(&name) {
+            Ok(Loaded::Sound(code)) => code,
+            Ok(Loaded::Missing) => return None,
+            Ok(Loaded::Damaged) => {
+                tracing::warn!(
+                    entry = name,
+                    "a compiled plugin is damaged or not ours: compiling again"
+                );
+                return None;
+            }
             Err(error) => {
                 tell("a compiled plugin cannot be read", &error);
                 return None;
             }
         };
-        let Some(code) = self.verified(&name, &entry) else {
-            tracing::warn!(
-                entry = name,
-                "a compiled plugin is damaged or not ours: compiling again"
-            );
-            return None;
-        };
-        deserialize(engine, code)
+        deserialize(engine, &code)
             .inspect_err(|error| {
                 tracing::warn!(
                     entry = name,
@@ -90,33 +74,14 @@ impl CompileCache {
                 return;
             }
         };
-        let name = entry_name(engine, digest);
-        let mut entry = Vec::with_capacity(TAG_BYTES + code.len());
-        entry.extend_from_slice(&self.mac(&name, &code).finalize().into_bytes());
-        entry.extend_from_slice(&code);
-        let kept = self.entries.write(&name, &entry);
-        if let Err(error) = kept.and_then(|()| self.entries.prune(ENTRIES_MAX)) {
+        let kept = self.0.store(&entry_name(engine, digest), &code);
+        if let Err(error) = kept.and_then(|()| self.0.entries().prune(ENTRIES_MAX)) {
             tell("a compiled plugin cannot be kept", &error);
         }
     }
-
-    fn mac(&self, name: &str, code: &[u8]) -> Hmac<Sha256> {
-        let mut mac =
-            Hmac::<Sha256>::new_from_slice(&self.key).expect("a key of any length will do");
-        mac.update(name.as_bytes());
-        mac.update(code);
-        mac
-    }
-
-    /// The code of an entry that this user's key vouches for.
-    fn verified<'a>(&self, name: &str, entry: &'a [u8]) -> Option<&'a [u8]> {
-        let (tag, code) = entry.split_at_checked(TAG_BYTES)?;
-        self.mac(name, code).verify_slice(tag).ok()?;
-        Some(code)
-    }
 }
 
-/// Loads machine code. Only for bytes that [`CompileCache::verified`] returned.
+/// Loads machine code. Only for bytes that [`SealedDir::load`] returned.
 #[expect(
     unsafe_code,
     reason = "the bytes are this program's own output: they were authenticated in memory with a \
@@ -127,36 +92,6 @@ fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // over the bytes in memory that are read here, under a key private to this user. wasmtime
     // itself refuses code of another version or configuration of the engine.
     unsafe { Component::deserialize(engine, code) }
-}
-
-/// The user's key, made when it is first wanted. One that has the wrong length (a crash, a full
-/// disk) is replaced; every entry is then compiled again.
-fn key(dir: &PrivateDir) -> Result<[u8; KEY_BYTES], PathError> {
-    let read = || -> Result<Option<[u8; KEY_BYTES]>, PathError> {
-        let bytes = dir.read(KEY_FILE, KEY_BYTES as u64)?;
-        Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
-    };
-    if let Ok(Some(key)) = read() {
-        return Ok(key);
-    }
-    let mut fresh = [0; KEY_BYTES];
-    random(&mut fresh).map_err(|error| PathError::new("draw a key for", dir.path(), error))?;
-    // Another process may be here too: whoever comes second takes the first one's key.
-    if dir.create(KEY_FILE, &fresh)? {
-        return Ok(fresh);
-    }
-    match read() {
-        Ok(Some(key)) => Ok(key),
-        Ok(None) | Err(_) => dir.write(KEY_FILE, &fresh).map(|()| fresh),
-    }
-}
-
-fn random(mut bytes: &mut [u8]) -> rustix::io::Result<()> {
-    while !bytes.is_empty() {
-        let filled = rustix::rand::getrandom(&mut *bytes, rustix::rand::GetRandomFlags::empty())?;
-        bytes = &mut bytes[filled..];
-    }
-    Ok(())
 }
 
 /// The name of an entry: which component, compiled by what, kept how.
@@ -204,6 +139,11 @@ mod tests {
 
     use super::*;
     use crate::kb::ContentHash;
+
+    const DIRECTORY: &str = "compiled";
+    const KEY_FILE: &str = "compiled.key";
+    const KEY_BYTES: usize = 32;
+    const TAG_BYTES: usize = 32;
 
     const TEXT: &str = r#"(component (core module (func (export "f") (result i32) i32.const 7)))"#;
 

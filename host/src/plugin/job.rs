@@ -52,7 +52,7 @@ pub struct Job {
 }
 
 /// What a file in `/out` is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum OutputRole {
     /// The Markdown page.
     Main,
@@ -69,7 +69,7 @@ pub enum OutputRole {
 }
 
 /// A file the guest says it wrote. Every field is untrusted until the collector has seen it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OutputFile {
     /// Relative to `/out`.
     pub path: String,
@@ -82,7 +82,7 @@ pub struct OutputFile {
 }
 
 /// A heading as the guest reported it. Untrusted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OutlineEntry {
     /// 1 to 6, if the guest is honest.
     pub level: u8,
@@ -93,7 +93,7 @@ pub struct OutlineEntry {
 }
 
 /// What `convert` returned: every field is untrusted, and bounded only by the guest's memory.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Converted {
     /// The files the guest declares.
     pub files: Vec<OutputFile>,
@@ -110,7 +110,7 @@ pub struct Converted {
 }
 
 /// What a call used and tried, whether it succeeded or not; goes into the provenance.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JobReport {
     /// CPU time inside the call.
     #[serde(skip)]

@@ -8,10 +8,12 @@ use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 
+use sha2::{Digest, Sha256};
+
 use super::beneath::{self, NotFound};
 use super::input::{Staged, extension, guest_name};
 use super::{StagingError, staging};
-use crate::kb::SafeLine;
+use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{Asset, Limits};
 
 /// Bytes of all assets of one input: as much as half the largest input.
@@ -27,6 +29,8 @@ const REFERENCE_CHARS_SHOWN: usize = 120;
 #[derive(Debug, Default)]
 pub(super) struct Resolved {
     pub(super) assets: Vec<Asset>,
+    /// Of each asset, in the same order, the digest of its copy.
+    pub(super) hashes: Vec<ContentHash>,
     pub(super) warnings: Vec<SafeLine>,
 }
 
@@ -65,10 +69,13 @@ pub(super) fn resolve(staged: &Staged, references: &[String]) -> Result<Resolved
             break;
         }
         match copier.copy(reference)? {
-            Ok(guest_path) => resolved.assets.push(Asset {
-                reference: reference.clone(),
-                guest_path,
-            }),
+            Ok((guest_path, hash)) => {
+                resolved.assets.push(Asset {
+                    reference: reference.clone(),
+                    guest_path,
+                });
+                resolved.hashes.push(hash);
+            }
             Err(reason) => resolved.warnings.push(warning(reference, reason)),
         }
     }
@@ -116,25 +123,28 @@ fn components(reference: &str) -> Result<Vec<&str>, &'static str> {
     Ok(components)
 }
 
+/// Guest path and digest of a copy.
+type Copied = (String, ContentHash);
+
 /// Copies assets and remembers which.
 struct Copier<'a> {
     staged: &'a Staged,
     base: OwnedFd,
     bytes_left: u64,
-    /// Guest path by resolved path: two spellings of one file share a copy.
-    copied: HashMap<String, String>,
+    /// Guest path and digest by resolved path: two spellings of one file share a copy.
+    copied: HashMap<String, Copied>,
 }
 
 impl Copier<'_> {
     /// Copies one asset; the inner error is why it was left out.
-    fn copy(&mut self, reference: &str) -> Result<Result<String, &'static str>, StagingError> {
+    fn copy(&mut self, reference: &str) -> Result<Result<Copied, &'static str>, StagingError> {
         let components = match components(reference) {
             Ok(components) => components,
             Err(reason) => return Ok(Err(reason)),
         };
         let path = components.join("/");
-        if let Some(guest_path) = self.copied.get(&path) {
-            return Ok(Ok(guest_path.clone()));
+        if let Some(copied) = self.copied.get(&path) {
+            return Ok(Ok(copied.clone()));
         }
         let found = match beneath::open_file(&self.base, &components) {
             Ok(found) => found,
@@ -157,6 +167,7 @@ impl Copier<'_> {
         // One byte more than allowed tells a file that is too large from one that just fits.
         let mut input = found.file.take(self.bytes_left + 1);
         let mut bytes = 0;
+        let mut digest = Sha256::new();
         let mut chunk = vec![0; 64 << 10];
         let reason = loop {
             match input.read(&mut chunk) {
@@ -166,6 +177,7 @@ impl Copier<'_> {
                     if bytes > self.bytes_left {
                         break Some("the files it refers to are too large together");
                     }
+                    digest.update(&chunk[..read]);
                     copy.write_all(&chunk[..read])
                         .map_err(|error| StagingError::new("write", &target, error))?;
                 }
@@ -182,8 +194,12 @@ impl Copier<'_> {
         }
         self.bytes_left -= bytes;
         let guest_path = format!("/in/assets/{name}");
-        self.copied.insert(path, guest_path.clone());
-        Ok(Ok(guest_path))
+        let copied = (
+            guest_path,
+            ContentHash::from_bytes(digest.finalize().into()),
+        );
+        self.copied.insert(path, copied.clone());
+        Ok(Ok(copied))
     }
 }
 
@@ -279,6 +295,7 @@ mod tests {
                 "`img` was left out: it is a link or no regular file",
             ]
         );
+        assert_eq!(resolved.hashes, [ContentHash::of(b"aaa"); 2]);
         let copy = std::fs::read(staged.staging.input().join("assets/0001.png")).unwrap();
         assert_eq!(copy, b"aaa");
     }

@@ -135,7 +135,7 @@ pub(super) fn collect(
 }
 
 /// Checks what can be checked without looking at a file: paths and roles.
-fn check_declaration(declared: &[OutputFile]) -> Result<(), CollectError> {
+pub(super) fn check_declaration(declared: &[OutputFile]) -> Result<(), CollectError> {
     if declared.len() > FILES_MAX {
         let count = declared.len();
         return Err(invalid(&format!("{count} files; the limit is {FILES_MAX}")));

@@ -2,15 +2,17 @@
 //! analysis, sync.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::cache::{Key, PrepareCache};
 use super::collect::{self, CollectError, Collected};
 use super::input::{self, Staged};
 use super::validate::{self, Warnings};
 use super::{Analysis, PrepareError, PreparedDocument, StagingError, StagingRoot, assets, staging};
 use crate::enumerate::Source;
-use crate::kb::SafeLine;
+use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{
     ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits, Plugin,
     PluginIdentity, PluginSet,
@@ -27,6 +29,7 @@ pub(super) struct Conversion {
     pub(super) plugins: Arc<PluginSet>,
     pub(super) limits: Limits,
     pub(super) options: Vec<(String, String)>,
+    pub(super) cache: Option<PrepareCache>,
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -35,10 +38,25 @@ impl Convert for Conversion {
         let call = Call {
             limits: &self.limits,
             options: &self.options,
+            cache: self.cache.as_ref(),
             cancel: &self.cancel,
         };
         convert_with(&self.plugins, staged, &call)
     }
+}
+
+/// How to prepare a single input.
+pub struct Single<'a> {
+    /// Limits of each call.
+    pub limits: &'a Limits,
+    /// Options for the converter, sorted by key.
+    pub options: &'a [(String, String)],
+    /// Conversions that need not be done again.
+    pub cache: Option<&'a PrepareCache>,
+    /// Where the files lie that the input refers to; `None`: beside the input.
+    pub assets_dir: Option<&'a Path>,
+    /// Set to stop.
+    pub cancel: Arc<AtomicBool>,
 }
 
 /// Prepares one input on this thread.
@@ -49,18 +67,21 @@ pub fn prepare_one(
     source: &Source,
     plugins: &PluginSet,
     staging: &StagingRoot,
-    limits: &Limits,
-    options: &[(String, String)],
-    cancel: Arc<AtomicBool>,
+    single: &Single<'_>,
 ) -> Result<PreparedDocument, PrepareError> {
-    let staged = {
+    let mut staged = {
         let _span = tracing::info_span!("copy", seq = source.seq.0).entered();
-        input::stage(source, staging.create()?, limits.input_bytes_max, &cancel)?
+        let bytes_max = single.limits.input_bytes_max;
+        input::stage(source, staging.create()?, bytes_max, &single.cancel)?
     };
+    if let Some(dir) = single.assets_dir {
+        dir.clone_into(&mut staged.source_dir);
+    }
     let call = Call {
-        limits,
-        options,
-        cancel: &cancel,
+        limits: single.limits,
+        options: single.options,
+        cache: single.cache,
+        cancel: &single.cancel,
     };
     convert_with(plugins, staged, &call)
 }
@@ -69,6 +90,7 @@ pub fn prepare_one(
 struct Call<'a> {
     limits: &'a Limits,
     options: &'a [(String, String)],
+    cache: Option<&'a PrepareCache>,
     cancel: &'a Arc<AtomicBool>,
 }
 
@@ -116,29 +138,117 @@ fn convert_staged(
     }
     let mut job = job(&staged, call);
     let mut warnings = Warnings::default();
+    let cached = call
+        .cache
+        .map(|cache| (cache, Key::of_input(guest.identity(), &job)));
 
-    let (resolved, mut report) = tracing::info_span!("assets", seq).in_scope(|| {
-        let (references, report) = guest.assets(&job);
-        tell(&report);
-        let references = references.map_err(|error| job_error(&staged, error))?;
-        Ok::<_, PrepareError>((assets::resolve(&staged, &references)?, report))
-    })?;
+    let (references, mut report) = references(guest, &staged, &job, cached.as_ref())?;
+    let resolved =
+        tracing::info_span!("resolve", seq).in_scope(|| assets::resolve(&staged, &references))?;
     job.assets = resolved.assets;
     for warning in resolved.warnings {
         warnings.push(warning);
     }
+    let cached = cached.map(|(cache, key)| (cache, key.with_assets(&job, &resolved.hashes)));
 
+    let (converted, used, collected) = match replay(&staged, &mut warnings, cached.as_ref())? {
+        Some(replayed) => replayed,
+        None => convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?,
+    };
+    merge(&mut report, used);
+
+    let _span = tracing::info_span!("analyse", seq).entered();
+    let references = job.assets.iter().map(|asset| asset.reference.clone());
+    let assets = references.zip(resolved.hashes).collect();
+    let run = Run {
+        plugin: guest.identity().clone(),
+        report,
+        limits: job.limits,
+        assets,
+    };
+    Ok(document(run, staged, &converted, collected, warnings))
+}
+
+/// Where a conversion is looked up and kept.
+type Cached<'a> = (&'a PrepareCache, Key);
+
+/// The local files that the input refers to, and what finding them used.
+fn references(
+    guest: &dyn Guest,
+    staged: &Staged,
+    job: &Job,
+    cached: Option<&Cached<'_>>,
+) -> Result<(Vec<String>, JobReport), PrepareError> {
+    let seq = staged.seq.0;
+    let known = cached.and_then(|(cache, key)| {
+        tracing::info_span!("lookup", seq).in_scope(|| cache.references(key))
+    });
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let (references, report) = tracing::info_span!("assets", seq).in_scope(|| guest.assets(job));
+    tell(&report);
+    let references = references.map_err(|error| job_error(staged, error))?;
+    if let Some((cache, key)) = cached {
+        cache.keep_references(key, &references, &report);
+    }
+    Ok((references, report))
+}
+
+/// The conversion as the cache has it, judged like a fresh one; `None` if it has none that passes:
+/// `out/` and `ready/` are empty then.
+fn replay(
+    staged: &Staged,
+    warnings: &mut Warnings,
+    cached: Option<&Cached<'_>>,
+) -> Result<Option<(Converted, JobReport, Collected)>, PrepareError> {
+    let Some((cache, key)) = cached else {
+        return Ok(None);
+    };
+    let _span = tracing::info_span!("replay", seq = staged.seq.0).entered();
+    let Some(kept) = cache.document(key) else {
+        return Ok(None);
+    };
+    let before = warnings.clone();
+    let written = kept.write(&staged.staging);
+    let collected = written.and_then(|()| {
+        collect::collect(&staged.staging, &kept.converted.files, warnings)
+            .map_err(|error| format!("{error:?}"))
+    });
+    match collected {
+        Ok(collected) => {
+            sync_original(staged)?;
+            Ok(Some((kept.converted, kept.report, collected)))
+        }
+        Err(reason) => {
+            // A full disk comes to light again when the converter is run instead.
+            tracing::debug!("a cached document is of no use: {reason}");
+            cache.forget_document(key);
+            *warnings = before;
+            staged.staging.reset()?;
+            Ok(None)
+        }
+    }
+}
+
+/// Runs the converter and collects what it wrote.
+fn convert_fresh(
+    guest: &dyn Guest,
+    staged: &Staged,
+    job: &Job,
+    warnings: &mut Warnings,
+    cached: Option<&Cached<'_>>,
+) -> Result<(Converted, JobReport, Collected), PrepareError> {
+    let seq = staged.seq.0;
     let (converted, used) = tracing::info_span!("convert", seq).in_scope(|| {
-        let (converted, used) = guest.convert(&job);
+        let (converted, used) = guest.convert(job);
         tell(&used);
         (converted, used)
     });
-    let converted = converted.map_err(|error| job_error(&staged, error))?;
-    merge(&mut report, used);
-
+    let converted = converted.map_err(|error| job_error(staged, error))?;
     let collected = tracing::info_span!("collect", seq).in_scope(|| {
-        let collected = collect::collect(&staged.staging, &converted.files, &mut warnings)?;
-        sync_original(&staged)?;
+        let collected = collect::collect(&staged.staging, &converted.files, warnings)?;
+        sync_original(staged)?;
         Ok(collected)
     });
     let collected = collected.map_err(|error| match error {
@@ -146,19 +256,14 @@ fn convert_staged(
         CollectError::Invalid(reason) => {
             let plugin = guest.identity().clone();
             let failure = JobFailure::InvalidOutput(reason);
-            job_error(&staged, JobError { plugin, failure })
+            job_error(staged, JobError { plugin, failure })
         }
     })?;
-
-    let _span = tracing::info_span!("analyse", seq).entered();
-    Ok(document(
-        guest.identity().clone(),
-        staged,
-        report,
-        &converted,
-        collected,
-        warnings,
-    ))
+    if let Some((cache, key)) = cached {
+        let _span = tracing::info_span!("keep", seq).entered();
+        cache.keep_document(key, &staged.staging, &converted, &used, &collected);
+    }
+    Ok((converted, used, collected))
 }
 
 fn job(staged: &Staged, call: &Call<'_>) -> Job {
@@ -236,11 +341,18 @@ fn sync_original(staged: &Staged) -> Result<(), StagingError> {
         .map_err(|error| StagingError::new("sync", path, error))
 }
 
+/// By whom and how a document was converted.
+struct Run {
+    plugin: PluginIdentity,
+    report: JobReport,
+    limits: Limits,
+    assets: Vec<(String, ContentHash)>,
+}
+
 /// Puts the document together from validated parts.
 fn document(
-    plugin: PluginIdentity,
+    run: Run,
     staged: Staged,
-    report: JobReport,
     converted: &Converted,
     collected: Collected,
     mut warnings: Warnings,
@@ -271,8 +383,10 @@ fn document(
         file_name: staged.file_name,
         extension: staged.extension,
         media_type: staged.media_type,
-        plugin,
-        report,
+        plugin: run.plugin,
+        report: run.report,
+        limits: run.limits,
+        assets: run.assets,
         main: collected.main,
         images: collected.images,
         pages_json: collected.pages_json,
@@ -300,11 +414,10 @@ fn stem(file_name: &str) -> &str {
 )]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::time::Duration;
 
     use super::*;
-    use crate::kb::{ContentHash, PluginDigest, Seq, SourceKey};
+    use crate::kb::{PluginDigest, Seq, SourceKey};
     use crate::plugin::{OutputFile, OutputRole};
 
     /// A guest in native code: writes what it is told to, says what it saw.
@@ -399,6 +512,7 @@ mod tests {
         let call = Call {
             limits: &Limits::default(),
             options: &[],
+            cache: None,
             cancel: &cancel,
         };
         convert_staged(guest, staged, &call)

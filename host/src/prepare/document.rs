@@ -1,7 +1,7 @@
 //! What a preparation hands over: a converted document without a name.
 
 use crate::kb::{ContentHash, SafeLine, Seq, SourceKey};
-use crate::plugin::{JobReport, PluginIdentity};
+use crate::plugin::{JobReport, Limits, PluginIdentity};
 
 use super::StagingDir;
 
@@ -120,6 +120,10 @@ pub struct PreparedDocument {
     pub plugin: PluginIdentity,
     /// What the conversion used.
     pub report: JobReport,
+    /// What it might use.
+    pub limits: Limits,
+    /// The references that were resolved, and the digests of the files they stand for.
+    pub assets: Vec<(String, ContentHash)>,
     /// The Markdown page.
     pub main: ReadyFile,
     /// Images, in the order declared.

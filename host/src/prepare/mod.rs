@@ -5,6 +5,7 @@
 
 mod assets;
 mod beneath;
+mod cache;
 mod collect;
 mod convert;
 mod document;
@@ -22,7 +23,8 @@ mod testing;
 mod validate;
 mod window;
 
-pub use convert::prepare_one;
+pub use cache::PrepareCache;
+pub use convert::{Single, prepare_one};
 pub use document::{
     Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, Section, SkipReason,
     TermKind,

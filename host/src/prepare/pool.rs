@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::convert::{Conversion, Convert};
 use super::input::{self, Staged};
 use super::intake::{Decision, Intake};
-use super::{PrepareError, PreparedDocument, SkipReason, StagingRoot, Window, fault};
+use super::{PrepareCache, PrepareError, PreparedDocument, SkipReason, StagingRoot, Window, fault};
 use crate::enumerate::{Inputs, Source, Unreadable};
 use crate::kb::{ContentHash, SafeLine, Seq};
 use crate::plugin::{Limits, PluginSet};
@@ -67,6 +67,8 @@ pub struct Options {
     pub limits: Limits,
     /// Options for converters, sorted by key.
     pub converter_options: Vec<(String, String)>,
+    /// Conversions that need not be done again.
+    pub cache: Option<PrepareCache>,
     /// Whether the registry has these bytes: asked after hashing, before converting.
     pub is_known: Box<dyn Fn(&ContentHash) -> bool + Send + Sync>,
     /// Set to stop: inputs not yet started are reported as cancelled.
@@ -136,13 +138,14 @@ pub fn start(
     inputs: Inputs,
     plugins: Arc<PluginSet>,
     staging: Arc<StagingRoot>,
-    options: Options,
+    mut options: Options,
 ) -> Preparations {
     let stop = Arc::new(AtomicBool::new(false));
     let converter = Conversion {
         plugins,
         limits: options.limits.clone(),
         options: options.converter_options.clone(),
+        cache: options.cache.take(),
         cancel: Arc::clone(&stop),
     };
     start_with(inputs, Box::new(converter), staging, options, stop)

@@ -90,6 +90,7 @@ impl Rig {
             jobs,
             limits: Limits::default(),
             converter_options: Vec::new(),
+            cache: None,
             is_known: Box::new(|hash| *hash == ContentHash::of(b"known")),
             cancel: self.cancel,
         };

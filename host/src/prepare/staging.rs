@@ -71,6 +71,23 @@ pub(super) fn create_dir(path: &Path) -> Result<(), StagingError> {
         .map_err(|error| StagingError::new("create", path, error))
 }
 
+/// Writes a new file at the relative `path` beneath `dir`, which is ours alone, with its folders.
+/// The caller vouches for `path`: it has no `..`.
+pub(super) fn write_beneath(dir: &Path, path: &str, bytes: &[u8]) -> Result<(), StagingError> {
+    let target = dir.join(path);
+    if let Some((folders, _)) = path.rsplit_once('/') {
+        let folders = dir.join(folders);
+        DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&folders)
+            .map_err(|error| StagingError::new("create", folders, error))?;
+    }
+    create_file(&target)?
+        .write_all(bytes)
+        .map_err(|error| StagingError::new("write", target, error))
+}
+
 /// Makes a directory for the user, mode by umask, unless there is one.
 pub(super) fn ensure_dir(path: &Path) -> Result<(), StagingError> {
     fs::create_dir_all(path).map_err(|error| StagingError::new("create", path, error))
@@ -266,6 +283,15 @@ impl StagingDir {
     #[must_use]
     pub fn ready(&self) -> PathBuf {
         self.path().join("ready")
+    }
+
+    /// Empties `out/` and `ready/`.
+    pub(super) fn reset(&self) -> Result<(), StagingError> {
+        for dir in [self.output(), self.ready()] {
+            remove_tree(&dir)?;
+            create_dir(&dir)?;
+        }
+        Ok(())
     }
 
     /// Tries whether the disk still takes what a converter may write: to the converter a full

@@ -29,6 +29,8 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
             world: "test".to_owned(),
         },
         report: JobReport::default(),
+        limits: Default::default(),
+        assets: Vec::new(),
         main: file("main.md"),
         images: Vec::new(),
         pages_json: None,

@@ -94,7 +94,7 @@ fn metadata_key(untrusted: &str) -> Option<String> {
 }
 
 /// Warnings for the user, collected from host and guest up to [`WARNINGS_MAX`].
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Warnings {
     lines: Vec<SafeLine>,
     dropped: usize,

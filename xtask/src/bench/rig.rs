@@ -52,6 +52,8 @@ impl Rig {
         let mut command = Command::new(&self.binary);
         command.args(args).env("HOME", &home);
         command.env("KBHOST_CACHE_DIR", home.join("cache"));
+        // A second run would measure the cache.
+        command.env("KBHOST_NO_CACHE", "1");
         command.env("XDG_CONFIG_HOME", home.join("config"));
         for variable in ["KBHOST_KB", "OPENKB_DIR", "KBHOST_LOG", "SOURCE_DATE_EPOCH"] {
             command.env_remove(variable);
