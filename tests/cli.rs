@@ -56,7 +56,7 @@ fn help_lists_what_is_built_and_nothing_else() {
     assert_eq!(
         listed[7..],
         [
-            "remove", "recover", "doctor", "lock", "registry", "cache", "help"
+            "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "help"
         ]
     );
     for command in COMMANDS {

@@ -44,3 +44,4 @@ mod signals;
 #[cfg(feature = "fault-points")]
 mod storage_faults;
 mod syncs;
+mod verify;

@@ -20,7 +20,7 @@ const SEARCH_LIMIT_MAX: u64 = 1_000;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 some inputs failed, 2 usage or no knowledge base, \
-    3 recovery needs attention, 4 findings of `doctor`, `registry import` or `cache verify`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
+    3 recovery needs attention, 4 findings of `doctor`, `verify`, `registry import` or `cache verify`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
 )]
 pub(super) struct Typed {
     #[command(flatten)]
@@ -96,6 +96,8 @@ pub(super) enum CommandArgs {
     Lock,
     /// Export, import, back up or rebuild the registry
     Registry(RegistryArgs),
+    /// Prepare documents again from their originals and compare
+    Verify(VerifyArgs),
     /// Count, clear or check what is kept to save time: compiled plugins, conversions
     Cache(CacheCommandArgs),
 }
@@ -116,6 +118,7 @@ impl CommandArgs {
             Self::Doctor => "doctor",
             Self::Lock => "lock",
             Self::Registry(_) => "registry",
+            Self::Verify(_) => "verify",
             Self::Cache(_) => "cache",
         }
     }
@@ -274,6 +277,19 @@ pub(super) enum RegistryAction {
     },
     /// Keep a copy of the registry now; one a day is made by itself, and five are kept
     Backup,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    /// Name, file name, or a part of either that only one document has
+    #[arg(required_unless_present = "all", value_name = "DOC")]
+    pub(super) documents: Vec<String>,
+    /// Verify every document
+    #[arg(long, conflicts_with = "documents")]
+    pub(super) all: bool,
+    /// The component that converted them
+    #[arg(long, value_name = "FILE.wasm")]
+    pub(super) plugin: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

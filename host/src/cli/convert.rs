@@ -108,7 +108,7 @@ fn failed(
 }
 
 /// A private directory of this process outside every KB; it goes with the value.
-fn scratch_dir() -> Result<tempfile::TempDir, CommandError> {
+pub(super) fn scratch_dir() -> Result<tempfile::TempDir, CommandError> {
     tempfile::Builder::new()
         .prefix("kbhost-")
         .tempdir()

@@ -98,6 +98,27 @@ pub(super) fn prepare_one(
     prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
 }
 
+/// Prepares an input once more, without the cache; the files that it refers to lie in `assets_dir`.
+///
+/// # Errors
+/// As the worker pool would report it.
+pub(super) fn prepare_again(
+    source: &Source,
+    plugins: &PluginSet,
+    staging: &StagingRoot,
+    assets_dir: &Path,
+    cancel: Arc<AtomicBool>,
+) -> Result<PreparedDocument, Box<PrepareError>> {
+    let single = Single {
+        limits: &limits(),
+        options: &[],
+        cache: None,
+        assets_dir: Some(assets_dir),
+        cancel,
+    };
+    prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
+}
+
 /// The user's cache of conversions, unless it is not wanted or cannot be used.
 pub(super) fn prepare_cache(args: CacheArgs) -> Option<PrepareCache> {
     if args.no_cache {

@@ -36,5 +36,6 @@ mod status;
 mod table;
 mod terminal;
 mod ui;
+mod verify;
 
 pub use run::main;

@@ -20,7 +20,7 @@ use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
     add, cache, convert, doctor, init, json, list, lock, logging, recover, registry, remove,
-    search, show, status,
+    search, show, status, verify,
 };
 use crate::mutation;
 use crate::plugin;
@@ -124,6 +124,7 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Doctor => doctor::run(ui, settings),
         CommandArgs::Lock => lock::run(ui, settings),
         CommandArgs::Registry(args) => registry::run(ui, settings, args),
+        CommandArgs::Verify(args) => verify::run(ui, settings, args),
         CommandArgs::Cache(args) => cache::run(ui, &args.action),
     }
 }

@@ -265,6 +265,23 @@ impl Catalogue {
         }))
     }
 
+    /// What is on record of a document's conversion, JSON; `None` if nothing is, or the document is
+    /// gone.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn provenance(&self, ordinal: i64) -> Result<Option<String>, KbError> {
+        let Backend::Registry(reader) = &self.backend else {
+            return Ok(None);
+        };
+        let sql = "SELECT provenance FROM documents WHERE ordinal = ?1";
+        let found = reader
+            .connection
+            .query_row(sql, [ordinal], |row| row.get::<_, Option<String>>(0))
+            .optional();
+        Ok(found.map_err(|e| reader.failed(e))?.flatten())
+    }
+
     /// The document that these bytes are registered as.
     ///
     /// # Errors

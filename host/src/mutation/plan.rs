@@ -13,7 +13,7 @@ use crate::compile::{self, IndexFacts, NamedDocument};
 use crate::effects::Effect;
 use crate::kb::registry::DocumentRow;
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
-use crate::prepare::{PreparedDocument, ReadyFile, resolve_placeholders};
+use crate::prepare::{PreparedDocument, Provenance, ReadyFile, resolve_placeholders};
 
 /// Digits of the source key's hash that a name can get, in turn, until it is free.
 const SUFFIX_DIGITS: [usize; 4] = [8, 16, 32, 64];
@@ -284,14 +284,8 @@ fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
 
 /// What made this document: kept in the registry, compared by later verification.
 fn provenance(document: &PreparedDocument) -> String {
-    serde_json::json!({
-        "plugin": document.plugin,
-        "denied": document.report.denied,
-        "input": document.original.hash,
-        "main": document.main.hash,
-        "images": document.images.iter().map(|image| image.file.hash).collect::<Vec<_>>(),
-    })
-    .to_string()
+    serde_json::to_string(&Provenance::of(document))
+        .expect("BUG: strings, numbers and digests are JSON")
 }
 
 /// Declares the original, the converted page and its images; returns them with their digests.

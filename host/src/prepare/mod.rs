@@ -17,6 +17,7 @@ mod input;
 mod intake;
 mod placeholder;
 mod pool;
+mod provenance;
 mod staging;
 #[cfg(test)]
 mod testing;
@@ -33,5 +34,6 @@ pub use error::PrepareError;
 pub use export::export;
 pub use placeholder::resolve_placeholders;
 pub use pool::{Message, Options, Preparations, start};
+pub use provenance::{Converter, Granted, Provenance};
 pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};
 pub use window::Window;

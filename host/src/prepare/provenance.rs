@@ -1,0 +1,158 @@
+//! Where a document's outputs come from: what converted it, from what, under which limits, and the
+//! digests of what came out. Kept in the registry, compared by `verify`.
+//!
+//! Invariant: the same input, converter and limits give the same provenance on every machine: no
+//! times, no paths of the host.
+
+use serde::{Deserialize, Serialize};
+
+use super::PreparedDocument;
+use crate::kb::ContentHash;
+use crate::plugin::{JobReport, Limits, PluginIdentity};
+
+/// The provenance of one document. Read back it is data of a KB, which may be a stranger's: compared,
+/// never trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Provenance {
+    /// Who converted it.
+    pub plugin: Converter,
+    /// Peak of memory and refused attempts.
+    #[serde(flatten)]
+    pub used: JobReport,
+    /// What it might use.
+    pub limits: Granted,
+    /// Media type that chose the converter.
+    pub media_type: String,
+    /// The file name that the converter saw. Untrusted.
+    pub file_name: String,
+    /// Digest of the original.
+    pub input: ContentHash,
+    /// References of the original that were resolved, and digests of the files they stand for.
+    pub assets: Vec<(String, ContentHash)>,
+    /// The main page as collected, with placeholders.
+    pub main: ContentHash,
+    /// Images in the order declared.
+    pub images: Vec<ContentHash>,
+    /// Page texts.
+    pub pages: Option<ContentHash>,
+    /// Section tree.
+    pub tree: Option<ContentHash>,
+}
+
+/// A converter as provenance names it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Converter {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of the component.
+    pub digest: ContentHash,
+    /// The world it ran in.
+    pub world: String,
+}
+
+impl From<&PluginIdentity> for Converter {
+    fn from(identity: &PluginIdentity) -> Self {
+        Self {
+            name: identity.name.clone(),
+            version: identity.version.clone(),
+            digest: identity.digest.0,
+            world: identity.world.clone(),
+        }
+    }
+}
+
+/// Limits as provenance tells them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Granted {
+    /// CPU time, milliseconds.
+    pub cpu_ms_max: u64,
+    /// Memory.
+    pub memory_bytes_max: u64,
+    /// Output.
+    pub output_bytes_max: u64,
+    /// Files of output.
+    pub output_files_max: u64,
+    /// Input.
+    pub input_bytes_max: u64,
+}
+
+impl From<&Limits> for Granted {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            cpu_ms_max: u64::try_from(limits.cpu_max.as_millis()).unwrap_or(u64::MAX),
+            memory_bytes_max: limits.memory_bytes_max,
+            output_bytes_max: limits.output_bytes_max,
+            output_files_max: limits.output_files_max,
+            input_bytes_max: limits.input_bytes_max,
+        }
+    }
+}
+
+impl Provenance {
+    /// The provenance of a document that was just prepared.
+    #[must_use]
+    pub fn of(document: &PreparedDocument) -> Self {
+        Self {
+            plugin: Converter::from(&document.plugin),
+            used: document.report.clone(),
+            limits: Granted::from(&document.limits),
+            media_type: document.media_type.clone(),
+            file_name: document.file_name.clone(),
+            input: document.original.hash,
+            assets: document.assets.clone(),
+            main: document.main.hash,
+            images: document
+                .images
+                .iter()
+                .map(|image| image.file.hash)
+                .collect(),
+            pages: document.pages_json.as_ref().map(|file| file.hash),
+            tree: document.tree_json.as_ref().map(|file| file.hash),
+        }
+    }
+
+    /// The outputs of `other` that are not those of this one, by name: `main page`, `image 2`.
+    #[must_use]
+    pub fn differing_outputs(&self, other: &Self) -> Vec<String> {
+        let mut differing = Vec::new();
+        for (differs, name) in [
+            (self.main != other.main, "main page"),
+            (self.pages != other.pages, "page texts"),
+            (self.tree != other.tree, "section tree"),
+        ] {
+            if differs {
+                differing.push(name.to_owned());
+            }
+        }
+        let count = self.images.len().max(other.images.len());
+        let images = (0..count).filter(|at| self.images.get(*at) != other.images.get(*at));
+        differing.extend(images.map(|at| format!("image {}", at + 1)));
+        differing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_that_differ_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let staging = super::super::StagingRoot::open(dir.path()).unwrap();
+        let document = super::super::testing::document(0, staging.create().unwrap(), "text");
+        let one = Provenance::of(&document);
+        let json = serde_json::to_string(&one).unwrap();
+        assert_eq!(serde_json::from_str::<Provenance>(&json).unwrap(), one);
+        let mut other = one.clone();
+        assert_eq!(one.differing_outputs(&other), [""; 0]);
+        other.main = ContentHash::of(b"x");
+        other.tree = Some(ContentHash::of(b"x"));
+        other.images.push(ContentHash::of(b"x"));
+        assert_eq!(
+            one.differing_outputs(&other),
+            ["main page", "section tree", "image 1"]
+        );
+    }
+}
