@@ -56,7 +56,8 @@ fn help_lists_what_is_built_and_nothing_else() {
     assert_eq!(
         listed[7..],
         [
-            "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "help"
+            "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "plugin",
+            "formats", "help"
         ]
     );
     for command in COMMANDS {
@@ -91,7 +92,7 @@ Arguments:
 Options:
   -j, --jobs <N>                Workers: a number, or `auto` for one a core [default: `jobs` in
                                 config.yaml, else auto]
-      --plugin <FILE.wasm>      Convert everything with this component
+      --plugin <NAME|FILE>      Convert everything with this converter: its name, or a component
       --dry-run                 Say what would be done; convert and write nothing
       --no-cache                Convert again what was converted before, and keep nothing for later
                                 [env: KBHOST_NO_CACHE]

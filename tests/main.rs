@@ -27,6 +27,7 @@ mod openkb;
 mod order;
 mod pages;
 mod peer_faults;
+mod plugins;
 #[cfg(all(feature = "fault-points", target_os = "linux"))]
 mod power_cuts;
 mod prepare_cache;

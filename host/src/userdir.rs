@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use crate::kb::PathError;
 
 pub(crate) mod known_kbs;
+pub(crate) mod plugins;
 pub(crate) mod sealed;
 
 /// Overrides the cache directory.
@@ -313,6 +314,19 @@ impl PrivateDir {
             }
         }
         Ok(stats)
+    }
+
+    /// Removes the files whose name is `unwanted`; one that cannot be removed is left.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub(crate) fn remove_files(&self, unwanted: impl Fn(&str) -> bool) -> Result<(), PathError> {
+        for (name, _) in self.stats()? {
+            if name.to_str().is_ok_and(&unwanted) {
+                self.discard(&name);
+            }
+        }
+        Ok(())
     }
 
     /// Writes a new file under a name that nobody else uses.

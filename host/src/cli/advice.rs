@@ -13,6 +13,7 @@ use crate::kb::{KbError, PathError, layout, shell_word as word};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::{ConvertError, JobFailure, PluginError};
 use crate::prepare::{PrepareError, StagingError};
+use crate::userdir::plugins::StoreError;
 
 /// What an error means for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -311,6 +312,55 @@ fn of_mutation(error: &MutationError) -> Advice {
     }
 }
 
+fn of_store(error: &StoreError) -> Advice {
+    let failed = |code, hint: String| Advice::new(Exit::Failed, code, hint);
+    match error {
+        StoreError::Path(error) => of_path(error),
+        StoreError::NoHome => failed(
+            "no-home",
+            "set `KBHOST_CONFIG_DIR` to a folder of yours".to_owned(),
+        ),
+        StoreError::Damaged { path, .. } => failed(
+            "plugin-list",
+            format!(
+                "unless a newer version of kbhost made `{}`: move it away, and install what you \
+                 need again with `kbhost plugin install FILE.wasm`",
+                path.display()
+            ),
+        ),
+        StoreError::Unknown { .. } => Advice::new(
+            Exit::Usage,
+            "no-plugin",
+            "`kbhost plugin list` shows the installed ones, `kbhost formats` all; a file is named \
+             with a slash or `.wasm`",
+        ),
+        StoreError::Disabled { name } => Advice::new(
+            Exit::Usage,
+            "plugin-disabled",
+            format!("switch it on with `kbhost plugin enable {name}`"),
+        ),
+        StoreError::Missing { name, .. } | StoreError::Changed { name, .. } => failed(
+            "plugin-changed",
+            format!(
+                "install it again with `kbhost plugin install FILE.wasm`, or `kbhost plugin remove \
+                 {name}`"
+            ),
+        ),
+        StoreError::Raced { name } => failed(
+            "plugin-raced",
+            format!("look at it with `kbhost plugin inspect {name}` and install again"),
+        ),
+        StoreError::Refused { name, .. } => failed(
+            "plugin-refused",
+            format!("ask the author of `{name}` for a version that works"),
+        ),
+        StoreError::Full => failed(
+            "plugins-full",
+            "remove one with `kbhost plugin remove NAME`".to_owned(),
+        ),
+    }
+}
+
 fn of_plugin(error: &PluginError) -> Advice {
     match error {
         PluginError::Path(error) => of_path(error),
@@ -335,6 +385,13 @@ fn of_plugin(error: &PluginError) -> Advice {
             "plugin-describe",
             "ask the author of the plugin for a version that works",
         ),
+        PluginError::Manifest { .. } => Advice::new(
+            Exit::Failed,
+            "plugin-manifest",
+            "correct `kbhost-plugin.toml`, or install the component itself: `kbhost plugin \
+             install FILE.wasm`",
+        ),
+        PluginError::Store(error) => of_store(error),
         PluginError::Engine(_) => Advice::new(
             Exit::Failed,
             "engine",

@@ -100,6 +100,10 @@ pub(super) enum CommandArgs {
     Verify(VerifyArgs),
     /// Count, clear or check what is kept to save time: compiled plugins, conversions
     Cache(CacheCommandArgs),
+    /// Install, list, inspect, remove, switch and prefer converters
+    Plugin(PluginArgs),
+    /// List what is accepted by which converter
+    Formats,
 }
 
 impl CommandArgs {
@@ -120,6 +124,8 @@ impl CommandArgs {
             Self::Registry(_) => "registry",
             Self::Verify(_) => "verify",
             Self::Cache(_) => "cache",
+            Self::Plugin(_) => "plugin",
+            Self::Formats => "formats",
         }
     }
 }
@@ -146,8 +152,8 @@ pub(super) struct AddArgs {
     /// Workers: a number, or `auto` for one a core [default: `jobs` in config.yaml, else auto]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
     pub(super) jobs: Option<Jobs>,
-    /// Convert everything with this component
-    #[arg(long, value_name = "FILE.wasm")]
+    /// Convert everything with this converter: its name, or a component
+    #[arg(long, value_name = "NAME|FILE")]
     pub(super) plugin: Option<PathBuf>,
     /// Say what would be done; convert and write nothing
     #[arg(long)]
@@ -321,14 +327,69 @@ pub(super) enum CacheAction {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct PluginArgs {
+    #[command(subcommand)]
+    pub(super) action: PluginAction,
+}
+
+/// `kbhost plugin ACTION`.
+#[derive(Debug, Subcommand)]
+pub(super) enum PluginAction {
+    /// Install a component, or the plugin in a folder with `kbhost-plugin.toml`
+    Install {
+        /// The component or the folder
+        #[arg(value_name = "FILE.wasm|DIR")]
+        source: PathBuf,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// List the installed plugins
+    List,
+    /// Show what a component is and asks for, from its binary
+    Inspect {
+        /// An installed or built-in converter, or a component
+        #[arg(value_name = "NAME|FILE.wasm")]
+        plugin: PathBuf,
+    },
+    /// Remove an installed plugin; documents that it converted stay
+    Remove {
+        /// The plugin
+        name: String,
+    },
+    /// Use an installed plugin again
+    Enable {
+        /// The plugin
+        name: String,
+    },
+    /// Keep an installed plugin, but do not use it
+    Disable {
+        /// The plugin
+        name: String,
+    },
+    /// Choose the converter of a media type that several take
+    Prefer {
+        /// `text/markdown`; `kbhost formats` lists them
+        #[arg(value_name = "MEDIA-TYPE")]
+        media_type: String,
+        /// An installed or built-in converter
+        #[arg(required_unless_present = "none")]
+        plugin: Option<String>,
+        /// Prefer none: the built-in converter, else the first by name
+        #[arg(long, conflicts_with = "plugin")]
+        none: bool,
+    },
+}
+
+#[derive(Args, Debug)]
 pub(super) struct ConvertArgs {
     /// The file
     pub(super) file: PathBuf,
     /// Write Markdown and images into this folder instead of Markdown to stdout
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
-    /// Convert with this component
-    #[arg(long, value_name = "FILE.wasm")]
+    /// Convert with this converter: its name, or a component
+    #[arg(long, value_name = "NAME|FILE")]
     pub(super) plugin: Option<PathBuf>,
     /// Replace files that are there
     #[arg(long, requires = "output")]

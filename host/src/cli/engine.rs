@@ -6,20 +6,41 @@ use std::sync::atomic::AtomicBool;
 
 use super::args::CacheArgs;
 use super::error::CommandError;
+use super::plugin::Meant;
 use crate::enumerate::Source;
-use crate::plugin::{CacheDir, Limits, PluginSet};
+use crate::plugin::{CacheDir, Limits, PluginError, PluginSet};
 use crate::prepare::{
     self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
 };
+use crate::userdir::plugins::Store;
 
-/// The converters of this run. `forced` takes every input.
+/// The converters of this run, built in and installed. `forced`, a file or a name, takes every
+/// input.
 ///
 /// # Errors
-/// If the engine cannot start or `forced` is no usable component.
+/// If the engine cannot start, the installed plugins cannot be read, or `forced` is no usable
+/// component.
 pub(super) fn plugins(forced: Option<&Path>) -> Result<PluginSet, CommandError> {
     raise_open_files();
     let cache = CacheDir(crate::userdir::cache_dir());
-    Ok(PluginSet::new(forced, &cache)?)
+    let store = || Store::of_user().map_err(PluginError::from);
+    Ok(match forced.map(Meant::of) {
+        None => PluginSet::new(None, &cache)?.with_installed(store()?),
+        // A file that was named needs no list, whatever became of it.
+        Some(Meant::File(file)) => PluginSet::new(Some(file), &cache)?,
+        Some(Meant::Name(name)) => PluginSet::new(None, &cache)?
+            .with_installed(store()?)
+            .forcing(name)?,
+    })
+}
+
+/// What tells components apart, without any that is installed.
+///
+/// # Errors
+/// If the engine cannot start.
+pub(super) fn inspector() -> Result<PluginSet, CommandError> {
+    let cache = CacheDir(crate::userdir::cache_dir());
+    Ok(PluginSet::new(None, &cache)?)
 }
 
 /// Raises the soft limit of open files to the hard one: each component may hold some hundred, and

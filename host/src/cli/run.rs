@@ -19,11 +19,11 @@ use super::settings::{Environment, Settings};
 use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
-    add, cache, convert, doctor, init, json, list, lock, logging, recover, registry, remove,
-    search, show, status, verify,
+    add, cache, convert, doctor, formats, init, json, list, lock, logging, plugin, recover,
+    registry, remove, search, show, status, verify,
 };
 use crate::mutation;
-use crate::plugin;
+use crate::plugin as component;
 
 thread_local! {
     /// The last panic of this thread, one line.
@@ -47,11 +47,11 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return mutation::answer_probe(Path::new(dir));
     }
     if let [_, argument] = &arguments[..]
-        && argument == plugin::COMPILE_ARGUMENT
+        && argument == component::COMPILE_ARGUMENT
     {
-        return plugin::answer_compile();
+        return component::answer_compile();
     }
-    plugin::use_children();
+    component::use_children();
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let exit = panic::catch_unwind(|| run(arguments, wants_json)).unwrap_or_else(|_| {
         bug(&LAST_PANIC.take().unwrap_or_default(), wants_json);
@@ -126,6 +126,8 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Registry(args) => registry::run(ui, settings, args),
         CommandArgs::Verify(args) => verify::run(ui, settings, args),
         CommandArgs::Cache(args) => cache::run(ui, &args.action),
+        CommandArgs::Plugin(args) => plugin::run(ui, settings, args),
+        CommandArgs::Formats => formats::run(ui),
     }
 }
 

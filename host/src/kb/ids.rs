@@ -140,7 +140,7 @@ impl fmt::Display for DocName {
 }
 
 /// SHA-256 of a component's bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PluginDigest(pub ContentHash);
 

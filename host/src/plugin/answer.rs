@@ -36,7 +36,7 @@ const REFERENCE_BYTES_MAX: usize = 4_096;
 const MISSING_MAX: usize = 20;
 
 /// Media types and extensions of one converter.
-const ACCEPTS_MAX: usize = 64;
+pub(crate) const ACCEPTS_MAX: usize = 64;
 
 /// Adds up texts against [`TOTAL_BYTES_MAX`].
 #[derive(Default)]
@@ -190,7 +190,7 @@ pub(super) fn description(
         version,
         accepts,
     } = description;
-    if !is_word(&name, 64, |c| matches!(c, 'a'..='z' | '0'..='9' | '-')) {
+    if !is_name(&name) {
         return Err(format!(
             "`{}` is no name: a-z, 0-9 and -, at most 64",
             stdio::line(&name)
@@ -223,31 +223,56 @@ fn accepted_type(accepted: types::AcceptedType) -> Result<AcceptedType, String> 
         media_type,
         extensions,
     } = accepted;
+    let accepted = AcceptedType {
+        media_type,
+        extensions,
+    };
+    valid(&accepted)?;
+    Ok(accepted)
+}
+
+/// Whether a media type and its extensions are well-formed.
+///
+/// # Errors
+/// What is wrong, as a sentence fragment.
+pub(crate) fn valid(accepted: &AcceptedType) -> Result<(), String> {
+    if !is_media_type(&accepted.media_type) {
+        let wrong = stdio::line(&accepted.media_type);
+        return Err(format!("`{wrong}` is no media type"));
+    }
+    match accepted
+        .extensions
+        .iter()
+        .find(|wrong| !is_extension(wrong))
+    {
+        Some(wrong) => Err(format!("`{}` is no extension", stdio::line(wrong))),
+        None => Ok(()),
+    }
+}
+
+/// Whether `name` may be a plugin's: lower-case letters, digits and dashes.
+pub(crate) fn is_name(name: &str) -> bool {
+    is_word(name, 64, |c| matches!(c, 'a'..='z' | '0'..='9' | '-'))
+}
+
+/// Whether this is a media type without parameters, in lower case.
+pub(crate) fn is_media_type(media_type: &str) -> bool {
     let part = |part: &str| {
         is_word(part, 127, |c| {
             c.is_ascii_lowercase() || c.is_ascii_digit() || "+-._".contains(c)
         })
     };
-    if !media_type
+    media_type
         .split_once('/')
         .is_some_and(|(kind, name)| part(kind) && part(name))
-    {
-        return Err(format!("`{}` is no media type", stdio::line(&media_type)));
-    }
-    let extension = |extension: &String| {
-        is_word(
-            extension,
-            16,
-            |c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '+'),
-        )
-    };
-    if let Some(wrong) = extensions.iter().find(|wrong| !extension(wrong)) {
-        return Err(format!("`{}` is no extension", stdio::line(wrong)));
-    }
-    Ok(AcceptedType {
-        media_type,
-        extensions,
-    })
+}
+
+fn is_extension(extension: &str) -> bool {
+    is_word(
+        extension,
+        16,
+        |c| matches!(c, 'a'..='z' | '0'..='9' | '_' | '-' | '+'),
+    )
 }
 
 fn is_word(word: &str, bytes_max: usize, allowed: impl Fn(char) -> bool) -> bool {
@@ -255,7 +280,7 @@ fn is_word(word: &str, bytes_max: usize, allowed: impl Fn(char) -> bool) -> bool
 }
 
 /// Three numbers, then anything a semantic version may have.
-fn is_version(version: &str) -> bool {
+pub(crate) fn is_version(version: &str) -> bool {
     let numbers = version.split(['-', '+']).next().unwrap_or_default();
     is_word(version, 64, |c| {
         c.is_ascii_alphanumeric() || ".-+".contains(c)

@@ -1,6 +1,8 @@
 //! The converters that come with the program: built from source beforehand, embedded by the build
 //! script with what they say of themselves, so that choosing one compiles nothing.
 
+use super::AcceptedType;
+
 /// A component embedded in the program.
 #[derive(Debug)]
 pub(crate) struct Builtin {
@@ -25,6 +27,18 @@ impl Builtin {
             .iter()
             .find(|(_, extensions)| extensions.contains(&extension))
             .map(|(media_type, _)| *media_type)
+    }
+
+    /// What it takes.
+    pub(super) fn accepted(&self) -> Vec<AcceptedType> {
+        let accepted = self
+            .accepts
+            .iter()
+            .map(|(media_type, extensions)| AcceptedType {
+                media_type: (*media_type).to_owned(),
+                extensions: extensions.iter().map(ToString::to_string).collect(),
+            });
+        accepted.collect()
     }
 
     /// Whether it takes files of this media type.

@@ -12,19 +12,30 @@ use super::wasi::INTERFACES;
 
 /// Size of a component. The largest known converters have a few megabytes; compiling takes time
 /// and memory in proportion, and no limit holds there.
-pub(super) const COMPONENT_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 
 /// Refused imports that a message lists.
 const LISTED_MAX: usize = 20;
 
+/// Exports of a component: the converter, and what a toolchain adds.
+const EXPORTS_MAX: usize = 64;
+
 /// Interfaces of the contract that a converter may import, without their patch version.
 const CONTRACT: &[&str] = &["kbhost:converter/job@0.1", "kbhost:converter/types@0.1"];
 
-/// Accepts a component of the file-converter world, by its binary alone. `path` is for messages.
+/// What a component that passed asks for and offers, as its binary says; safe lines, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Interfaces {
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+}
+
+/// Accepts a component of the file-converter world, by its binary alone, and returns its
+/// interfaces. `path` is for messages.
 ///
 /// # Errors
 /// If it is no component, imports what no world offers, or does not export a converter.
-pub(super) fn check(path: &Path, bytes: &[u8]) -> Result<(), PluginError> {
+pub(super) fn check(path: &Path, bytes: &[u8]) -> Result<Interfaces, PluginError> {
     let not = |reason: String| PluginError::NotAComponent {
         path: path.to_owned(),
         reason,
@@ -41,7 +52,7 @@ pub(super) fn check(path: &Path, bytes: &[u8]) -> Result<(), PluginError> {
             "it is no WebAssembly component".to_owned()
         }));
     }
-    let surface = Surface::read(bytes)
+    let mut surface = Surface::read(bytes)
         .map_err(|error| not(stdio::line(&format!("it is malformed: {error}"))))?;
     if !surface.refused.is_empty() {
         return Err(PluginError::Imports {
@@ -55,13 +66,25 @@ pub(super) fn check(path: &Path, bytes: &[u8]) -> Result<(), PluginError> {
             expected: WORLD,
         });
     }
-    Ok(())
+    if surface.exports.len() > EXPORTS_MAX {
+        return Err(not(format!("it has more than {EXPORTS_MAX} exports")));
+    }
+    for names in [&mut surface.imports, &mut surface.exports] {
+        names.sort_unstable();
+        names.dedup();
+    }
+    Ok(Interfaces {
+        imports: surface.imports,
+        exports: surface.exports,
+    })
 }
 
 /// What a component asks for and offers at its outermost level.
 #[derive(Default)]
 struct Surface {
     refused: Vec<String>,
+    imports: Vec<String>,
+    exports: Vec<String>,
     exports_converter: bool,
 }
 
@@ -78,14 +101,21 @@ impl Surface {
                 Payload::ComponentImportSection(imports) if depth == 0 => {
                     for import in imports {
                         let name = import?.name.name;
-                        if !is_offered(name) {
-                            surface.refused.push(stdio::line(name));
-                        }
+                        let names = if is_offered(name) {
+                            &mut surface.imports
+                        } else {
+                            &mut surface.refused
+                        };
+                        names.push(stdio::line(name));
                     }
                 }
                 Payload::ComponentExportSection(exports) if depth == 0 => {
                     for export in exports {
-                        surface.exports_converter |= is_version_of(export?.name.name, CONVERTER);
+                        let name = export?.name.name;
+                        surface.exports_converter |= is_version_of(name, CONVERTER);
+                        if surface.exports.len() <= EXPORTS_MAX {
+                            surface.exports.push(stdio::line(name));
+                        }
                     }
                 }
                 _ => {}
@@ -133,7 +163,7 @@ fn is_version_of(name: &str, versioned: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn check_text(text: &str) -> Result<(), PluginError> {
+    fn check_text(text: &str) -> Result<Interfaces, PluginError> {
         check(Path::new("x.wasm"), &wat::parse_str(text).unwrap())
     }
 

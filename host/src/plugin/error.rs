@@ -51,6 +51,17 @@ pub enum PluginError {
         /// What was wrong.
         reason: String,
     },
+    /// The manifest beside a component is unusable, or says something else than the component.
+    #[error("use `{}` as the manifest of a plugin: {reason}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The installed plugins cannot be read or changed.
+    #[error(transparent)]
+    Store(#[from] crate::userdir::plugins::StoreError),
     /// The engine itself cannot start here.
     #[error("start the WebAssembly engine: {0}")]
     Engine(String),

@@ -16,8 +16,10 @@ mod engine;
 mod error;
 mod file_streams;
 mod filesystem;
+mod inspect;
 mod job;
 mod limits;
+mod manifest;
 mod memory;
 mod quota;
 mod random;
@@ -31,8 +33,14 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use answer::{ACCEPTS_MAX, is_media_type, is_name, is_version, valid as is_accepted};
+pub(crate) use check::COMPONENT_BYTES_MAX;
 pub(crate) use compile::{COMPILE_ARGUMENT, answer_compile, use_children};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
+pub use inspect::Inspection;
 pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
 pub use limits::Limits;
-pub use set::{AcceptedType, CacheDir, Plugin, PluginIdentity, PluginSet};
+pub(crate) use manifest::Manifest;
+pub use manifest::WantedLimits;
+pub use set::{AcceptedType, CacheDir, Format, Plugin, PluginIdentity, PluginSet};
+pub(crate) use set::{builtin_accepts, builtin_component, read_component};

@@ -21,8 +21,10 @@ use super::engine::Runtime;
 use super::state::JobState;
 use super::stdio;
 use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, PluginError};
+use super::{Inspection, WantedLimits};
 use crate::kb::{ContentHash, PathError, PluginDigest};
 use crate::userdir;
+use crate::userdir::plugins::{InstalledPlugin, Store, StoreError};
 
 /// What a file is called that a forced converter is asked for and that it does not know.
 const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
@@ -60,6 +62,7 @@ pub struct Plugin(Arc<Loaded>);
 struct Loaded {
     identity: PluginIdentity,
     accepts: Vec<AcceptedType>,
+    limits: WantedLimits,
     pre: FileConverterPre<JobState>,
 }
 
@@ -80,6 +83,12 @@ impl Plugin {
     #[must_use]
     pub fn accepts(&self) -> &[AcceptedType] {
         &self.0.accepts
+    }
+
+    /// The limits of its calls: `limits`, but for those that it asked for and the user agreed to.
+    #[must_use]
+    pub fn limits(&self, limits: &Limits) -> Limits {
+        self.0.limits.applied_to(limits)
     }
 
     /// Calls `assets` in a fresh sandbox: the local references of the input, at most
@@ -202,11 +211,102 @@ pub struct PluginSet {
     /// Beside [`BUILTIN`]: what was loaded of it. Filled by [`Self::load`] alone and with finished
     /// values, so that no worker ever waits here.
     builtin: Vec<OnceLock<Plugin>>,
+    store: Store,
+    /// Beside the plugins of `store`, likewise.
+    installed: Vec<OnceLock<Plugin>>,
+}
+
+/// A converter that could be loaded, with the place where it is kept then.
+#[derive(Clone, Copy)]
+enum Candidate<'a> {
+    Builtin(&'static Builtin, &'a OnceLock<Plugin>),
+    Installed(&'a InstalledPlugin, &'a OnceLock<Plugin>),
+}
+
+impl<'a> Candidate<'a> {
+    fn name(self) -> &'a str {
+        match self {
+            Self::Builtin(builtin, _) => builtin.name,
+            Self::Installed(plugin, _) => &plugin.name,
+        }
+    }
+
+    fn slot(self) -> &'a OnceLock<Plugin> {
+        match self {
+            Self::Builtin(_, slot) | Self::Installed(_, slot) => slot,
+        }
+    }
+
+    fn takes(self, media_type: &str) -> bool {
+        match self {
+            Self::Builtin(builtin, _) => builtin.takes(media_type),
+            Self::Installed(plugin, _) => plugin.takes(media_type),
+        }
+    }
+
+    fn media_type_of(self, extension: &str) -> Option<&'a str> {
+        match self {
+            Self::Builtin(builtin, _) => builtin.media_type_of(extension),
+            Self::Installed(plugin, _) => plugin
+                .accepts
+                .iter()
+                .find(|accepted| accepted.extensions.iter().any(|known| known == extension))
+                .map(|accepted| accepted.media_type.as_str()),
+        }
+    }
+
+    fn extensions(self) -> Vec<String> {
+        self.accepts()
+            .into_iter()
+            .flat_map(|accepted| accepted.extensions)
+            .collect()
+    }
+
+    fn accepts(self) -> Vec<AcceptedType> {
+        match self {
+            Self::Builtin(builtin, _) => builtin.accepted(),
+            Self::Installed(plugin, _) => plugin.accepts.clone(),
+        }
+    }
+}
+
+/// A media type and a converter that takes it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Format {
+    /// `text/markdown`.
+    pub media_type: String,
+    /// Whether this converter is the one that is used for it.
+    pub used: bool,
+    /// The converter.
+    pub plugin: String,
+    /// Its version.
+    pub version: String,
+    /// Lower case, without dot, sorted.
+    pub extensions: Vec<String>,
+    /// Whether it comes with the program.
+    pub builtin: bool,
+}
+
+/// What the built-in converter called `name` takes.
+pub(crate) fn builtin_accepts(name: &str) -> Option<Vec<AcceptedType>> {
+    let mut builtin = BUILTIN.iter();
+    builtin
+        .find(|builtin| builtin.name == name)
+        .map(Builtin::accepted)
+}
+
+/// The component of the built-in converter called `name`.
+pub(crate) fn builtin_component(name: &str) -> Option<&'static [u8]> {
+    let mut builtin = BUILTIN.iter();
+    builtin
+        .find(|builtin| builtin.name == name)
+        .map(|builtin| builtin.wasm)
 }
 
 impl fmt::Debug for PluginSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let loaded: Vec<_> = self.builtin.iter().filter_map(OnceLock::get).collect();
+        let slots = self.builtin.iter().chain(&self.installed);
+        let loaded: Vec<_> = slots.filter_map(OnceLock::get).collect();
         f.debug_struct("PluginSet")
             .field("cache", &self.cache)
             .field("forced", &self.forced)
@@ -228,6 +328,8 @@ impl PluginSet {
             forced: None,
             workshop: OnceLock::new(),
             builtin: BUILTIN.iter().map(|_| OnceLock::new()).collect(),
+            store: Store::default(),
+            installed: Vec::new(),
         };
         if let Some(path) = forced {
             set.forced = Some(set.workshop()?.load_file(path)?);
@@ -247,10 +349,120 @@ impl PluginSet {
             return Some(forced.media_type_of(extension.as_deref()).to_owned());
         }
         let extension = extension?;
-        BUILTIN
-            .iter()
-            .find_map(|builtin| builtin.media_type_of(&extension))
-            .map(str::to_owned)
+        let of_extension = || {
+            self.candidates()
+                .filter_map(|candidate| Some((candidate, candidate.media_type_of(&extension)?)))
+        };
+        of_extension()
+            .find(|(candidate, media_type)| self.is_preferred(*candidate, media_type))
+            .or_else(|| of_extension().next())
+            .map(|(_, media_type)| media_type.to_owned())
+    }
+
+    /// Takes the user's installed plugins into account.
+    #[must_use]
+    pub(crate) fn with_installed(mut self, store: Store) -> Self {
+        self.installed = store.plugins().iter().map(|_| OnceLock::new()).collect();
+        self.store = store;
+        self
+    }
+
+    /// Lets the converter called `name`, installed or built in, take every input.
+    ///
+    /// # Errors
+    /// If there is none that is enabled, or it cannot be loaded.
+    pub(crate) fn forcing(mut self, name: &str) -> Result<Self, PluginError> {
+        let candidate = self
+            .candidates()
+            .find(|candidate| candidate.name() == name)
+            .ok_or_else(|| {
+                let name = stdio::line(name);
+                match self.store.get(&name) {
+                    Some(_) => StoreError::Disabled { name },
+                    None => StoreError::Unknown { name },
+                }
+            })?;
+        self.forced = Some(self.load_candidate(candidate)?);
+        Ok(self)
+    }
+
+    /// What `wasm` is, by its binary and its own words. `path` is for messages.
+    ///
+    /// # Errors
+    /// If it is no component that could be used.
+    pub(crate) fn inspect(&self, path: &Path, wasm: &[u8]) -> Result<Inspection, PluginError> {
+        let (inspection, _pre) = self.workshop()?.inspect(path, wasm)?;
+        Ok(inspection)
+    }
+
+    /// Built-in converters first, then the enabled installed ones by their names.
+    fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        let builtin = BUILTIN.iter().zip(&self.builtin);
+        let installed = self.store.plugins().iter().zip(&self.installed);
+        builtin
+            .map(|(builtin, slot)| Candidate::Builtin(builtin, slot))
+            .chain(
+                installed
+                    .filter(|(plugin, _)| plugin.enabled)
+                    .map(|(plugin, slot)| Candidate::Installed(plugin, slot)),
+            )
+    }
+
+    /// What is accepted by which converter, in order of media types, the one that is used first.
+    #[must_use]
+    pub fn formats(&self) -> Vec<Format> {
+        let mut formats = Vec::new();
+        for candidate in self.candidates() {
+            let (version, builtin) = match candidate {
+                Candidate::Builtin(builtin, _) => (builtin.version, true),
+                Candidate::Installed(plugin, _) => (plugin.version.as_str(), false),
+            };
+            for mut accepted in candidate.accepts() {
+                accepted.extensions.sort_unstable();
+                let chosen = self.chosen(&accepted.media_type);
+                formats.push(Format {
+                    used: chosen.is_some_and(|chosen| chosen.name() == candidate.name()),
+                    media_type: accepted.media_type,
+                    plugin: candidate.name().to_owned(),
+                    version: version.to_owned(),
+                    extensions: accepted.extensions,
+                    builtin,
+                });
+            }
+        }
+        formats.sort_by(|a, b| {
+            let key = |format: &Format| (format.media_type.clone(), !format.used);
+            key(a).cmp(&key(b)).then_with(|| a.plugin.cmp(&b.plugin))
+        });
+        formats
+    }
+
+    fn is_preferred(&self, candidate: Candidate<'_>, media_type: &str) -> bool {
+        let preferred = self.store.preferred().get(media_type);
+        preferred.is_some_and(|name| name == candidate.name()) && candidate.takes(media_type)
+    }
+
+    /// The one that converts files of this media type: what the user prefers, else a built-in one.
+    fn chosen(&self, media_type: &str) -> Option<Candidate<'_>> {
+        self.candidates()
+            .find(|candidate| self.is_preferred(*candidate, media_type))
+            .or_else(|| {
+                self.candidates()
+                    .find(|candidate| candidate.takes(media_type))
+            })
+    }
+
+    fn load_candidate(&self, candidate: Candidate<'_>) -> Result<Plugin, PluginError> {
+        if let Some(plugin) = candidate.slot().get() {
+            return Ok(plugin.clone());
+        }
+        let plugin = match candidate {
+            Candidate::Builtin(builtin, _) => self.workshop()?.load_builtin(builtin)?,
+            Candidate::Installed(plugin, _) => {
+                self.workshop()?.load_installed(&self.store, plugin)?
+            }
+        };
+        Ok(candidate.slot().get_or_init(|| plugin).clone())
     }
 
     /// Compiles, or takes from the cache, every converter that takes one of `media_types`. To be
@@ -262,13 +474,9 @@ impl PluginSet {
         if self.forced.is_some() {
             return Ok(());
         }
-        for (builtin, slot) in BUILTIN.iter().zip(&self.builtin) {
-            let wanted = media_types
-                .iter()
-                .any(|media_type| builtin.takes(media_type));
-            if wanted && slot.get().is_none() {
-                let plugin = self.workshop()?.load_builtin(builtin)?;
-                slot.get_or_init(|| plugin);
+        for media_type in media_types {
+            if let Some(candidate) = self.chosen(media_type) {
+                self.load_candidate(candidate)?;
             }
         }
         Ok(())
@@ -280,23 +488,17 @@ impl PluginSet {
         if self.forced.is_some() {
             return self.forced.clone();
         }
-        let mut slots = BUILTIN.iter().zip(&self.builtin);
-        let (_, slot) = slots.find(|(builtin, _)| builtin.takes(media_type))?;
-        slot.get().cloned()
+        self.chosen(media_type)?.slot().get().cloned()
     }
 
     /// Every extension some converter takes, sorted, for messages.
     #[must_use]
     pub fn extensions(&self) -> Vec<String> {
-        let builtin = BUILTIN.iter().flat_map(|builtin| builtin.accepts);
-        let builtin = builtin
-            .flat_map(|(_, extensions)| *extensions)
-            .map(ToString::to_string);
         let forced = self.forced.iter().flat_map(Plugin::accepts);
         let forced = forced.flat_map(|accepted| accepted.extensions.iter().cloned());
         let mut extensions: Vec<String> = match &self.forced {
             Some(_) => forced.collect(),
-            None => builtin.collect(),
+            None => self.candidates().flat_map(Candidate::extensions).collect(),
         };
         extensions.sort_unstable();
         extensions.dedup();
@@ -327,13 +529,6 @@ impl Workshop {
             .expect("the build script writes digests as 64 hexadecimal digits");
         let digest = PluginDigest(digest);
         let pre = self.pre(builtin.name, Path::new(builtin.name), builtin.wasm, &digest)?;
-        let accepts = builtin
-            .accepts
-            .iter()
-            .map(|(media_type, extensions)| AcceptedType {
-                media_type: (*media_type).to_owned(),
-                extensions: extensions.iter().map(ToString::to_string).collect(),
-            });
         Ok(Plugin(Arc::new(Loaded {
             identity: PluginIdentity {
                 name: builtin.name.to_owned(),
@@ -341,7 +536,8 @@ impl Workshop {
                 digest,
                 world: WORLD.to_owned(),
             },
-            accepts: accepts.collect(),
+            accepts: builtin.accepted(),
+            limits: WantedLimits::default(),
             pre,
         })))
     }
@@ -350,10 +546,55 @@ impl Workshop {
     /// itself in a sandbox.
     fn load_file(&self, path: &Path) -> Result<Plugin, PluginError> {
         let wasm = read_component(path)?;
-        check::check(path, &wasm)?;
+        let (inspection, pre) = self.inspect(path, &wasm)?;
+        Ok(Plugin(Arc::new(Loaded {
+            identity: inspection.identity,
+            accepts: inspection.accepts,
+            limits: WantedLimits::default(),
+            pre,
+        })))
+    }
+
+    /// Loads a plugin that the user installed: the bytes that were agreed to, as what they were
+    /// agreed to be.
+    fn load_installed(
+        &self,
+        store: &Store,
+        plugin: &InstalledPlugin,
+    ) -> Result<Plugin, PluginError> {
+        let wasm = store.component(plugin)?;
+        let path = store.path(plugin);
+        check::check(&path, &wasm)?;
+        if plugin.world != WORLD {
+            return Err(PluginError::World {
+                path,
+                expected: WORLD,
+            });
+        }
+        let pre = self.pre(&plugin.name, &path, &wasm, &plugin.digest)?;
+        Ok(Plugin(Arc::new(Loaded {
+            identity: PluginIdentity {
+                name: plugin.name.clone(),
+                version: plugin.version.clone(),
+                digest: plugin.digest,
+                world: plugin.world.clone(),
+            },
+            accepts: plugin.accepts.clone(),
+            limits: plugin.limits,
+            pre,
+        })))
+    }
+
+    /// Checks a component before it is compiled, and asks it in a sandbox what it is.
+    fn inspect(
+        &self,
+        path: &Path,
+        wasm: &[u8],
+    ) -> Result<(Inspection, FileConverterPre<JobState>), PluginError> {
+        let interfaces = check::check(path, wasm)?;
         let name = stdio::line(&path.display().to_string());
-        let digest = PluginDigest(ContentHash::of(&wasm));
-        let pre = self.pre(&name, path, &wasm, &digest)?;
+        let digest = PluginDigest(ContentHash::of(wasm));
+        let pre = self.pre(&name, path, wasm, &digest)?;
         let (description, _report) = describe(&pre);
         let failed = |reason| PluginError::Describe {
             name: name.clone(),
@@ -361,16 +602,19 @@ impl Workshop {
         };
         let description = description.map_err(|failure| failed(failure.to_string()))?;
         let (name, version, accepts) = answer::description(description).map_err(failed)?;
-        Ok(Plugin(Arc::new(Loaded {
+        let inspection = Inspection {
             identity: PluginIdentity {
                 name,
                 version,
                 digest,
                 world: WORLD.to_owned(),
             },
+            size: wasm.len() as u64,
             accepts,
-            pre,
-        })))
+            imports: interfaces.imports,
+            exports: interfaces.exports,
+        };
+        Ok((inspection, pre))
     }
 
     fn pre(
@@ -451,7 +695,7 @@ fn describe(
 }
 
 /// Reads a component file, up to the size that is accepted.
-fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
+pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
     let failed = |error| PathError::new("read", path, error);
     let not = |reason: String| PluginError::NotAComponent {
         path: path.to_owned(),

@@ -121,7 +121,14 @@ fn convert_with(
     call: &Call<'_>,
 ) -> Result<PreparedDocument, PrepareError> {
     match plugins.converter(&staged.media_type) {
-        Some(plugin) => convert_staged(&plugin, staged, call),
+        Some(plugin) => {
+            let limits = plugin.limits(call.limits);
+            let call = Call {
+                limits: &limits,
+                ..*call
+            };
+            convert_staged(&plugin, staged, &call)
+        }
         None => Err(PrepareError::Unsupported(staged.display)),
     }
 }
