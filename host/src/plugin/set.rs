@@ -716,3 +716,86 @@ pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The built-in converters and two installed ones that take Markdown and `.sql`.
+    fn set(preferred: &str, enabled: bool) -> PluginSet {
+        let digest = ContentHash::of(b"").to_hex();
+        let plugin = |name: &str| {
+            format!(
+                r#"{{"name":"{name}","version":"1.0.0","digest":"{digest}","world":"w",
+                "accepts":[{{"media_type":"text/markdown","extensions":["md"]}},
+                {{"media_type":"text/x-{name}","extensions":["sql"]}}],
+                "imports":[],"enabled":{enabled},"from":"f"}}"#
+            )
+        };
+        let list = format!(
+            r#"{{"format":1,"plugins":[{},{}],"preferred":{preferred}}}"#,
+            plugin("one"),
+            plugin("two")
+        );
+        let set = PluginSet::new(None, &CacheDir(None)).unwrap();
+        set.with_installed(Store::of_list(&list))
+    }
+
+    #[test]
+    fn a_builtin_converter_stays_unless_another_is_preferred() {
+        let check = |preferred: &str, enabled, file: &str, expected: Option<(&str, &str)>| {
+            let set = set(preferred, enabled);
+            let media_type = set.media_type_of(file);
+            let chosen = media_type.as_deref().and_then(|media_type| {
+                let name = set.chosen(media_type)?.name().to_owned();
+                Some((media_type.to_owned(), name))
+            });
+            let expected = expected.map(|(a, b)| (a.to_owned(), b.to_owned()));
+            assert_eq!(chosen, expected, "{preferred} {enabled} {file}");
+        };
+        let markdown = |name| Some(("text/markdown", name));
+        check("{}", true, "a.md", markdown("markdown"));
+        check(r#"{"text/markdown":"two"}"#, true, "a.MD", markdown("two"));
+        check(
+            r#"{"text/markdown":"two"}"#,
+            false,
+            "a.md",
+            markdown("markdown"),
+        );
+        check(
+            r#"{"text/markdown":"gone"}"#,
+            true,
+            "a.md",
+            markdown("markdown"),
+        );
+        // A preference for what the plugin does not take is none.
+        check(
+            r#"{"application/pdf":"two"}"#,
+            true,
+            "a.pdf",
+            Some(("application/pdf", "pdf")),
+        );
+        check("{}", true, "a.sql", Some(("text/x-one", "one")));
+        check(
+            r#"{"text/x-two":"two"}"#,
+            true,
+            "a.sql",
+            Some(("text/x-two", "two")),
+        );
+        check("{}", false, "a.sql", None);
+    }
+
+    #[test]
+    fn what_is_disabled_or_unknown_cannot_be_forced() {
+        let error = set("{}", false).forcing("one").unwrap_err();
+        assert!(
+            matches!(error, PluginError::Store(StoreError::Disabled { .. })),
+            "{error}"
+        );
+        let error = set("{}", true).forcing("three").unwrap_err();
+        assert!(
+            matches!(error, PluginError::Store(StoreError::Unknown { .. })),
+            "{error}"
+        );
+    }
+}

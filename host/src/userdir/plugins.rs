@@ -277,6 +277,15 @@ impl Store {
         }
     }
 
+    /// A store without components, as a list says.
+    #[cfg(test)]
+    pub(crate) fn of_list(json: &str) -> Self {
+        Self {
+            dir: None,
+            list: List::parse(json.as_bytes()).unwrap(),
+        }
+    }
+
     fn open(config: &Path) -> Result<Self, StoreError> {
         if PrivateDir::open_existing(config)?.is_none() {
             return Ok(Self::default());
