@@ -96,6 +96,8 @@ Options:
       --dry-run                 Say what would be done; convert and write nothing
       --no-cache                Convert again what was converted before, and keep nothing for later
                                 [env: KBHOST_NO_CACHE]
+      --strict                  Fail a document whose converter tried what it may not: a socket, a
+                                link, a way out
       --lock-timeout <SECONDS>  How long to wait for the lock [default: 60 on a terminal, else 10]
       --no-wait                 Do not wait for the lock
       --allow-network-fs        Change a knowledge base on a network file system, whose locks may

@@ -210,6 +210,40 @@ fn what_reaches_out_is_refused() {
     assert_eq!(quiet["plugin"]["version"], "0.1.0");
 }
 
+/// The attempt is an error of its document alone, also when the conversion comes from the cache.
+#[test]
+fn strict_fails_what_was_denied() {
+    let env = Env::new();
+    env.doc("a.hostile", "symlink");
+    env.doc("b.hostile", "socket");
+    env.doc("c.hostile", "ok # Fine");
+    let add = |more: &[&str]| {
+        let mut command = env.command(["add", "docs"]);
+        command.env_remove("KBHOST_NO_CACHE");
+        command.env("KBHOST_CACHE_DIR", env.path("own-cache"));
+        command.args(more).arg("--plugin");
+        env.finish(command.arg(component("hostile")))
+    };
+    for _ in 0..2 {
+        let said = add(&["--strict"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        for denied in [
+            "denied: wasi:filesystem/symlink-at\n",
+            "denied: wasi:sockets (3 times)\n",
+        ] {
+            assert!(said.stderr.contains(denied), "{said:?}");
+        }
+        let listed = env.run(["list"]).stdout;
+        assert_eq!(
+            listed.lines().count(),
+            2,
+            "a header and one document: {listed}"
+        );
+    }
+    let said = add(&[]);
+    assert_eq!(said.code, 0, "{said:?}");
+}
+
 #[test]
 fn what_is_not_so_is_noticed() {
     let invalid = |cause| Error("invalid-output", cause);

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::args::{AddArgs, CacheArgs};
+use super::args::{AddArgs, ConversionArgs};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::report::{Reporter, Summary};
@@ -54,7 +54,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         },
         signals,
         jobs,
-        cache: args.cache,
+        conversion: args.conversion,
         root,
         plugins,
     };
@@ -69,7 +69,7 @@ struct Run {
     plugins: Arc<PluginSet>,
     signals: Signals,
     jobs: usize,
-    cache: CacheArgs,
+    conversion: ConversionArgs,
     owner: OwnerOptions,
 }
 
@@ -109,7 +109,8 @@ impl Run {
             jobs: self.jobs,
             limits: engine::limits(),
             converter_options: Vec::new(),
-            cache: engine::prepare_cache(self.cache),
+            cache: engine::prepare_cache(self.conversion),
+            strict: self.conversion.strict,
             is_known: Box::new(move |hash| is_known(&catalogue, hash)),
             cancel: Arc::clone(&self.signals.cancel),
         };

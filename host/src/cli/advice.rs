@@ -481,6 +481,10 @@ fn of_job(failure: &JobFailure, display: &str) -> Advice {
         JobFailure::Trap(_) | JobFailure::Exit(_) => failed("trap", author),
         JobFailure::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
         JobFailure::InvalidOutput(_) => failed("invalid-output", author),
+        JobFailure::Denied(_) => failed(
+            "denied",
+            "without `--strict` it is converted all the same: the attempts were refused",
+        ),
         JobFailure::Host(_) => failed(
             "sandbox",
             "run the same command with `-vv` to see what the sandbox could not do",

@@ -159,18 +159,21 @@ pub(super) struct AddArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     #[command(flatten)]
-    pub(super) cache: CacheArgs,
+    pub(super) conversion: ConversionArgs,
     #[command(flatten)]
     pub(super) lock: LockArgs,
 }
 
 /// What every command takes that converts.
 #[derive(Args, Clone, Copy, Debug, Default)]
-pub(super) struct CacheArgs {
+pub(super) struct ConversionArgs {
     /// Convert again what was converted before, and keep nothing for later
     #[arg(long, env = "KBHOST_NO_CACHE", hide_env_values = true,
         value_parser = FalseyValueParser::new(), action = ArgAction::SetTrue)]
     pub(super) no_cache: bool,
+    /// Fail a document whose converter tried what it may not: a socket, a link, a way out
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 /// What every command takes that waits for the lock.
@@ -395,7 +398,7 @@ pub(super) struct ConvertArgs {
     #[arg(long, requires = "output")]
     pub(super) force: bool,
     #[command(flatten)]
-    pub(super) cache: CacheArgs,
+    pub(super) conversion: ConversionArgs,
 }
 
 #[derive(Args, Debug)]

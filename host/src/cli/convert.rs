@@ -52,9 +52,8 @@ pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError>
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let scratch = scratch_dir()?;
     let staging = StagingRoot::open(scratch.path())?;
-    let cache = engine::prepare_cache(args.cache);
     let cancel = Arc::clone(&signals.cancel);
-    let prepared = engine::prepare_one(&source, &plugins, &staging, cache.as_ref(), cancel);
+    let prepared = engine::prepare_one(&source, &plugins, &staging, args.conversion, cancel);
     let document = match prepared {
         Ok(document) => document,
         Err(error) => return Err(failed(error, source.display, &plugins, &signals)),

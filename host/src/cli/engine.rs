@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::args::CacheArgs;
+use super::args::ConversionArgs;
 use super::error::CommandError;
 use super::plugin::Meant;
 use crate::enumerate::Source;
@@ -106,13 +106,15 @@ pub(super) fn prepare_one(
     source: &Source,
     plugins: &PluginSet,
     staging: &StagingRoot,
-    cache: Option<&PrepareCache>,
+    conversion: ConversionArgs,
     cancel: Arc<AtomicBool>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
+    let cache = prepare_cache(conversion);
     let single = Single {
         limits: &limits(),
         options: &[],
-        cache,
+        cache: cache.as_ref(),
+        strict: conversion.strict,
         assets_dir: None,
         cancel,
     };
@@ -134,6 +136,7 @@ pub(super) fn prepare_again(
         limits: &limits(),
         options: &[],
         cache: None,
+        strict: false,
         assets_dir: Some(assets_dir),
         cancel,
     };
@@ -141,7 +144,7 @@ pub(super) fn prepare_again(
 }
 
 /// The user's cache of conversions, unless it is not wanted or cannot be used.
-pub(super) fn prepare_cache(args: CacheArgs) -> Option<PrepareCache> {
+pub(super) fn prepare_cache(args: ConversionArgs) -> Option<PrepareCache> {
     if args.no_cache {
         return None;
     }

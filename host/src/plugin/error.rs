@@ -153,12 +153,25 @@ pub enum JobFailure {
     /// Cancelled by the user.
     #[error("cancelled")]
     Cancelled,
+    /// It tried what the sandbox refuses, and that was to be an error. By function, with the number of
+    /// attempts, sorted.
+    #[error("denied: {}", attempts(.0))]
+    Denied(Vec<(String, u64)>),
     /// What came back does not pass the validator.
     #[error("invalid output: {0}")]
     InvalidOutput(String),
     /// The host could not do its part: staging unreadable, instance not made.
     #[error("sandbox: {0}")]
     Host(String),
+}
+
+/// Denied attempts in words.
+fn attempts(denied: &[(String, u64)]) -> String {
+    let told = denied.iter().map(|(function, count)| match count {
+        1 => function.clone(),
+        count => format!("{function} ({count} times)"),
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 /// A failure with the plugin it belongs to.

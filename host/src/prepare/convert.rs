@@ -30,6 +30,7 @@ pub(super) struct Conversion {
     pub(super) limits: Limits,
     pub(super) options: Vec<(String, String)>,
     pub(super) cache: Option<PrepareCache>,
+    pub(super) strict: bool,
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -39,6 +40,7 @@ impl Convert for Conversion {
             limits: &self.limits,
             options: &self.options,
             cache: self.cache.as_ref(),
+            strict: self.strict,
             cancel: &self.cancel,
         };
         convert_with(&self.plugins, staged, &call)
@@ -53,6 +55,8 @@ pub struct Single<'a> {
     pub options: &'a [(String, String)],
     /// Conversions that need not be done again.
     pub cache: Option<&'a PrepareCache>,
+    /// Whether an attempt at what the sandbox refuses is an error.
+    pub strict: bool,
     /// Where the files lie that the input refers to; `None`: beside the input.
     pub assets_dir: Option<&'a Path>,
     /// Set to stop.
@@ -81,6 +85,7 @@ pub fn prepare_one(
         limits: single.limits,
         options: single.options,
         cache: single.cache,
+        strict: single.strict,
         cancel: &single.cancel,
     };
     convert_with(plugins, staged, &call)
@@ -91,6 +96,7 @@ struct Call<'a> {
     limits: &'a Limits,
     options: &'a [(String, String)],
     cache: Option<&'a PrepareCache>,
+    strict: bool,
     cancel: &'a Arc<AtomicBool>,
 }
 
@@ -163,6 +169,11 @@ fn convert_staged(
         None => convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?,
     };
     merge(&mut report, used);
+    if call.strict && !report.denied.is_empty() {
+        let failure = JobFailure::Denied(report.denied);
+        let plugin = guest.identity().clone();
+        return Err(job_error(&staged, JobError { plugin, failure }));
+    }
 
     let _span = tracing::info_span!("analyse", seq).entered();
     let references = job.assets.iter().map(|asset| asset.reference.clone());
@@ -314,6 +325,7 @@ fn job_error(staged: &Staged, error: JobError) -> PrepareError {
             }
         }
         JobFailure::Converter(_)
+        | JobFailure::Denied(_)
         | JobFailure::Cpu { .. }
         | JobFailure::Wall { .. }
         | JobFailure::Memory { .. }
@@ -520,6 +532,7 @@ mod tests {
             limits: &Limits::default(),
             options: &[],
             cache: None,
+            strict: false,
             cancel: &cancel,
         };
         convert_staged(guest, staged, &call)

@@ -69,6 +69,8 @@ pub struct Options {
     pub converter_options: Vec<(String, String)>,
     /// Conversions that need not be done again.
     pub cache: Option<PrepareCache>,
+    /// Whether an attempt at what the sandbox refuses is an error.
+    pub strict: bool,
     /// Whether the registry has these bytes: asked after hashing, before converting.
     pub is_known: Box<dyn Fn(&ContentHash) -> bool + Send + Sync>,
     /// Set to stop: inputs not yet started are reported as cancelled.
@@ -146,6 +148,7 @@ pub fn start(
         limits: options.limits.clone(),
         options: options.converter_options.clone(),
         cache: options.cache.take(),
+        strict: options.strict,
         cancel: Arc::clone(&stop),
     };
     start_with(inputs, Box::new(converter), staging, options, stop)

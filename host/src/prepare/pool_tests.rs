@@ -91,6 +91,7 @@ impl Rig {
             limits: Limits::default(),
             converter_options: Vec::new(),
             cache: None,
+            strict: false,
             is_known: Box::new(|hash| *hash == ContentHash::of(b"known")),
             cancel: self.cancel,
         };
