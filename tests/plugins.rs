@@ -178,20 +178,41 @@ fn changed_bytes_and_limits_are_agreed_to_again() {
     }
 }
 
+/// Installs a folder whose manifest asks for this much memory, and writes a document for it.
+fn install_with_memory(env: &Env, mib: u64) {
+    fs::create_dir(env.path("folder")).unwrap();
+    fs::copy(component("hostile"), env.path("folder/hostile.wasm")).unwrap();
+    let text = format!(
+        "format = 1\nname = \"hostile\"\nversion = \"0.1.0\"\n\
+         component = \"hostile.wasm\"\n[limits]\nmemory_mib = {mib}\n"
+    );
+    fs::write(env.path("folder/kbhost-plugin.toml"), text).unwrap();
+    assert_eq!(install(env, &env.path("folder")).code, 0);
+    env.doc("a.hostile", "ok # Hello");
+}
+
 /// The limits of a manifest hold when the plugin runs.
 #[test]
 fn wanted_limits_are_those_of_the_call() {
     let env = Env::new();
-    fs::create_dir(env.path("folder")).unwrap();
-    fs::copy(component("hostile"), env.path("folder/hostile.wasm")).unwrap();
-    let text = "format = 1\nname = \"hostile\"\nversion = \"0.1.0\"\n\
-                component = \"hostile.wasm\"\n[limits]\nmemory_mib = 1\n";
-    fs::write(env.path("folder/kbhost-plugin.toml"), text).unwrap();
-    assert_eq!(install(&env, &env.path("folder")).code, 0);
-    env.doc("a.hostile", "ok # Hello");
+    install_with_memory(&env, 1);
     let said = env.run(["add", "docs/a.hostile"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stderr.contains("1048576 bytes"), "{said:?}");
+}
+
+/// `verify` runs a document under the limits that it was converted under, the plugin's own.
+#[test]
+fn wanted_limits_are_those_of_a_verification() {
+    let env = Env::new();
+    install_with_memory(&env, 256);
+    assert_eq!(env.run(["add", "docs/a.hostile"]).code, 0);
+    let said = env.run(["verify", "--all"]);
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (0, "same       a\n"),
+        "{said:?}"
+    );
 }
 
 #[test]

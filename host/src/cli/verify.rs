@@ -233,7 +233,9 @@ impl Verifier {
                 "it was converted by another converter, `{by}`; at hand is `{name} {version}`"
             ));
         }
-        (Granted::from(&engine::limits()) != recorded.limits)
+        // The plugin's manifest may ask for others than the run's.
+        let limits = plugin.limits(&engine::limits());
+        (Granted::from(&limits) != recorded.limits)
             .then(|| "it was converted under other limits".to_owned())
     }
 }
