@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::machine_code::MachineCode;
 use super::set::CacheDir;
 use crate::kb::{PathError, PluginDigest};
 use crate::userdir::sealed::{Kind, Loaded, SealedDir};
@@ -55,7 +56,8 @@ impl CompileCache {
                 return None;
             }
         };
-        deserialize(engine, &code)
+        MachineCode::vouched_for(code)
+            .load(engine)
             .inspect_err(|error| {
                 tracing::warn!(
                     entry = name,
@@ -66,32 +68,12 @@ impl CompileCache {
     }
 
     /// Keeps a compiled component.
-    pub(super) fn store(&self, engine: &Engine, digest: &PluginDigest, component: &Component) {
-        let code = match component.serialize() {
-            Ok(code) => code,
-            Err(error) => {
-                tracing::warn!("a compiled plugin cannot be kept: {error:#}");
-                return;
-            }
-        };
-        let kept = self.0.store(&entry_name(engine, digest), &code);
+    pub(super) fn store(&self, engine: &Engine, digest: &PluginDigest, code: &MachineCode) {
+        let kept = self.0.store(&entry_name(engine, digest), code.bytes());
         if let Err(error) = kept.and_then(|()| self.0.entries().prune(ENTRIES_MAX)) {
             tell("a compiled plugin cannot be kept", &error);
         }
     }
-}
-
-/// Loads machine code. Only for bytes that [`SealedDir::load`] returned.
-#[expect(
-    unsafe_code,
-    reason = "the bytes are this program's own output: they were authenticated in memory with a \
-              key that only this user can read, for this very engine and component"
-)]
-fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `Component::serialize` returned, unchanged: its HMAC was verified
-    // over the bytes in memory that are read here, under a key private to this user. wasmtime
-    // itself refuses code of another version or configuration of the engine.
-    unsafe { Component::deserialize(engine, code) }
 }
 
 /// The name of an entry: which component, compiled by what, kept how.
@@ -137,6 +119,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::{Path, PathBuf};
 
+    use super::super::compile;
     use super::*;
     use crate::kb::ContentHash;
 
@@ -164,8 +147,9 @@ mod tests {
                 engine: Engine::default(),
                 digest: PluginDigest(ContentHash::of(TEXT.as_bytes())),
             };
-            let component = Component::new(&rig.engine, wat::parse_str(TEXT).unwrap()).unwrap();
-            rig.cache().store(&rig.engine, &rig.digest, &component);
+            let wasm = wat::parse_str(TEXT).unwrap();
+            let code = compile::compile(&rig.engine, &wasm, true).unwrap();
+            rig.cache().store(&rig.engine, &rig.digest, &code);
             assert!(rig.hit(), "the fixture itself");
             rig
         }

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use super::check::COMPONENT_BYTES_MAX;
+use super::machine_code::MachineCode;
 use super::{engine, stdio};
 
 /// The only argument of a process that compiles.
@@ -43,6 +43,10 @@ const CODE_BYTES_MAX: u64 = 1 << 30;
 /// What the compiler says of code it does not take.
 const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 
+/// Lowers [`ADDRESS_SPACE_BYTES_MAX`] in a rig; handed on to the child, which binds itself.
+#[cfg(feature = "fault-points")]
+const MEMORY_VARIABLE: &str = "KBHOST_TEST_COMPILE_MIB";
+
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
 /// Lets compilations run in children of this program from now on. Without it, as in tests of this
@@ -54,17 +58,21 @@ pub(crate) fn use_children() {
     }
 }
 
-/// Compiles a component that a stranger may have built, to code for this engine.
+/// Compiles a component to code for this engine: in this process if it is `trusted`, as what comes
+/// with the program is, else in a child.
 ///
 /// # Errors
 /// What the compiler said, or which limit ended it.
-pub(super) fn compile(engine: &Engine, wasm: &[u8]) -> Result<Vec<u8>, String> {
-    match PROGRAM.get() {
-        Some(program) => Limits::current().run(Command::new(program).arg(COMPILE_ARGUMENT), wasm),
-        None => engine
+pub(super) fn compile(engine: &Engine, wasm: &[u8], trusted: bool) -> Result<MachineCode, String> {
+    let code = match PROGRAM.get() {
+        Some(program) if !trusted => {
+            Limits::current().run(Command::new(program).arg(COMPILE_ARGUMENT), wasm)
+        }
+        _ => engine
             .precompile_component(wasm)
             .map_err(|error| format!("{error:#}")),
-    }
+    };
+    code.map(MachineCode::vouched_for)
 }
 
 /// Compiles what comes in on standard input, writes code to standard output: the child's whole work.
@@ -105,8 +113,7 @@ impl Limits {
         Self::standard()
     }
 
-    /// A rig may lower them, so that they fire; the child has no environment, so it is the parent
-    /// who does.
+    /// A rig may lower them, so that they fire.
     #[cfg(feature = "fault-points")]
     fn current() -> Self {
         let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
@@ -114,7 +121,7 @@ impl Limits {
         if let Some(ms) = number("KBHOST_TEST_COMPILE_MS") {
             limits.wall = Duration::from_millis(ms);
         }
-        if let Some(mib) = number("KBHOST_TEST_COMPILE_MIB") {
+        if let Some(mib) = number(MEMORY_VARIABLE) {
             limits.address_space_bytes = mib << 20;
         }
         limits
@@ -157,11 +164,7 @@ impl Limits {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         #[cfg(feature = "fault-points")]
-        for name in ["KBHOST_TEST_COMPILE_MIB"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
+        command.envs(std::env::var_os(MEMORY_VARIABLE).map(|mib| (MEMORY_VARIABLE, mib)));
         let child = command
             .spawn()
             .map_err(|error| format!("the process that compiles cannot be started: {error}"))?;
@@ -226,20 +229,4 @@ fn read(pipe: Option<impl Read>, bytes_max: u64) -> Vec<u8> {
         tracing::debug!(%error, "the process that compiles cannot be heard");
     }
     bytes
-}
-
-/// Loads code that [`compile`] returned.
-///
-/// # Errors
-/// If the engine refuses it.
-#[expect(
-    unsafe_code,
-    reason = "the code comes from this program: from this process, or over a pipe that nobody else \
-              can write to from a child started by this program's own path"
-)]
-pub(super) fn load(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `Engine::precompile_component` returned in this process or in a child
-    // of the same program; it was kept in memory alone. wasmtime itself refuses code of another
-    // version or configuration of the engine.
-    unsafe { Component::deserialize(engine, code) }
 }

@@ -19,6 +19,7 @@ mod filesystem;
 mod inspect;
 mod job;
 mod limits;
+mod machine_code;
 mod manifest;
 mod memory;
 mod quota;

@@ -653,15 +653,11 @@ impl Workshop {
             }
         }
         let _span = tracing::info_span!("compile", plugin = name).entered();
-        // What comes with the program is trusted to compile; a stranger's component is not.
-        let component = if is_builtin(digest) {
-            Component::from_binary(engine, wasm)?
-        } else {
-            let code = compile::compile(engine, wasm).map_err(wasmtime::Error::msg)?;
-            compile::load(engine, &code)?
-        };
+        let code = compile::compile(engine, wasm, is_builtin(digest));
+        let code = code.map_err(wasmtime::Error::msg)?;
+        let component = code.load(engine)?;
         if let Some(cache) = &self.cache {
-            cache.store(engine, digest, &component);
+            cache.store(engine, digest, &code);
         }
         Ok(component)
     }
