@@ -14,7 +14,7 @@ use super::exit::Exit;
 use super::settings::Settings;
 use super::table::Table;
 use super::ui::Ui;
-use crate::plugin::{AcceptedType, PluginError, builtin_accepts, is_media_type};
+use crate::plugin::{AcceptedType, Builtin, PluginError, is_media_type};
 use crate::userdir::plugins::{self, InstalledPlugin, Store, StoreError};
 
 /// Digits of a digest in a table: enough to tell two apart.
@@ -119,9 +119,9 @@ fn prefer(ui: &mut Ui, media_type: &str, name: Option<&str>) -> Result<Exit, Com
     }
     if let Some(name) = name {
         let store = Store::of_user().map_err(failed)?;
-        let accepts: Vec<AcceptedType> = match (store.get(name), builtin_accepts(name)) {
+        let accepts: Vec<AcceptedType> = match (store.get(name), Builtin::called(name)) {
             (Some(plugin), _) => plugin.accepts.clone(),
-            (None, Some(accepts)) => accepts,
+            (None, Some(builtin)) => builtin.accepted(),
             (None, None) => {
                 let name = super::terminal::one_line(name);
                 return Err(failed(StoreError::Unknown { name }));

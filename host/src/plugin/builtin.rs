@@ -21,6 +21,11 @@ pub(crate) struct Builtin {
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 impl Builtin {
+    /// The one called `name`.
+    pub(crate) fn called(name: &str) -> Option<&'static Self> {
+        BUILTIN.iter().find(|builtin| builtin.name == name)
+    }
+
     /// The media type that it gives to files with `extension` (lower case).
     pub(super) fn media_type_of(&self, extension: &str) -> Option<&'static str> {
         self.accepts
@@ -30,7 +35,7 @@ impl Builtin {
     }
 
     /// What it takes.
-    pub(super) fn accepted(&self) -> Vec<AcceptedType> {
+    pub(crate) fn accepted(&self) -> Vec<AcceptedType> {
         let accepted = self
             .accepts
             .iter()

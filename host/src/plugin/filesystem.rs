@@ -164,6 +164,18 @@ impl JobState {
         }
     }
 
+    /// A stream that writes from `position` on, or at the end.
+    fn writer(
+        &mut self,
+        function: &'static str,
+        fd: &Resource<Descriptor>,
+        position: Option<u64>,
+    ) -> FsResult<Resource<DynOutputStream>> {
+        let file = self.writable_file(function, fd)?;
+        let stream: DynOutputStream = Box::new(FileWriter::new(file, position, self.quota.clone()));
+        Ok(self.table.push(stream)?)
+    }
+
     /// Judges the place and name of something that is to be made. What is not beneath `/out`
     /// wasmtime refuses.
     fn judge_new(&mut self, function: &'static str, place: &Place) -> FsResult<()> {
@@ -495,20 +507,14 @@ impl types::HostDescriptor for JobState {
         fd: Resource<Descriptor>,
         offset: types::Filesize,
     ) -> FsResult<Resource<DynOutputStream>> {
-        let file = self.writable_file("wasi:filesystem/write-via-stream", &fd)?;
-        let stream = FileWriter::new(file, Some(offset), self.quota.clone());
-        let stream: DynOutputStream = Box::new(stream);
-        Ok(self.table.push(stream)?)
+        self.writer("wasi:filesystem/write-via-stream", &fd, Some(offset))
     }
 
     fn append_via_stream(
         &mut self,
         fd: Resource<Descriptor>,
     ) -> FsResult<Resource<DynOutputStream>> {
-        let file = self.writable_file("wasi:filesystem/append-via-stream", &fd)?;
-        let stream = FileWriter::new(file, None, self.quota.clone());
-        let stream: DynOutputStream = Box::new(stream);
-        Ok(self.table.push(stream)?)
+        self.writer("wasi:filesystem/append-via-stream", &fd, None)
     }
 
     fn is_same_object(

@@ -12,6 +12,7 @@ mod call;
 mod check;
 mod clocks;
 mod compile;
+mod converter;
 mod engine;
 mod error;
 mod file_streams;
@@ -30,18 +31,21 @@ mod state;
 mod stdio;
 mod wasi;
 mod watch;
+mod workshop;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use answer::{ACCEPTS_MAX, is_media_type, is_name, is_version, valid as is_accepted};
+pub(crate) use builtin::Builtin;
 pub(crate) use check::COMPONENT_BYTES_MAX;
 pub(crate) use compile::{COMPILE_ARGUMENT, answer_compile, use_children};
+pub use converter::{AcceptedType, Plugin, PluginIdentity};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
 pub use inspect::Inspection;
 pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
 pub use limits::Limits;
 pub(crate) use manifest::Manifest;
 pub use manifest::WantedLimits;
-pub use set::{AcceptedType, CacheDir, Format, Plugin, PluginIdentity, PluginSet};
-pub(crate) use set::{builtin_accepts, builtin_component, read_component};
+pub use set::{CacheDir, Format, PluginSet};
+pub(crate) use workshop::read_component;

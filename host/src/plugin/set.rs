@@ -1,194 +1,15 @@
 //! The converters of this run: loaded before the pool starts, shared read-only by all workers.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::OnceLock;
 
-use wasmtime::component::Component;
-
-use super::answer;
-use super::bindings::{FileConverterPre, WORLD, types};
 use super::builtin::{BUILTIN, Builtin};
-use super::cache::CompileCache;
-use super::call::Sandbox;
-use super::check::{self, COMPONENT_BYTES_MAX};
-use super::compile;
-use super::engine::Runtime;
-use super::state::JobState;
 use super::stdio;
-use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, PluginError};
-use super::{Inspection, WantedLimits};
-use crate::kb::{ContentHash, PathError, PluginDigest};
+use super::workshop::Workshop;
+use super::{AcceptedType, Inspection, Plugin, PluginError};
 use crate::userdir;
 use crate::userdir::plugins::{InstalledPlugin, Store, StoreError};
-
-/// What a file is called that a forced converter is asked for and that it does not know.
-const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
-
-/// A converter has a moment to say what it is, and the memory that its start takes.
-const DESCRIBE_CPU_MAX: Duration = Duration::from_secs(2);
-const DESCRIBE_MEMORY_BYTES_MAX: u64 = 128 << 20;
-
-/// Name, version and digest of a component.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct PluginIdentity {
-    /// As it describes itself; validated: lower-case letters, digits and dashes.
-    pub name: String,
-    /// As it describes itself; validated.
-    pub version: String,
-    /// SHA-256 of the component.
-    pub digest: PluginDigest,
-    /// The world it was instantiated in: `kbhost:converter@0.1.0/file-converter`.
-    pub world: String,
-}
-
-/// A media type and its extensions.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct AcceptedType {
-    /// `text/markdown`.
-    pub media_type: String,
-    /// Lower case, without dot.
-    pub extensions: Vec<String>,
-}
-
-/// A loaded converter. Cheap to clone; safe to use from every worker at once.
-#[derive(Clone)]
-pub struct Plugin(Arc<Loaded>);
-
-struct Loaded {
-    identity: PluginIdentity,
-    accepts: Vec<AcceptedType>,
-    limits: WantedLimits,
-    pre: FileConverterPre<JobState>,
-}
-
-impl fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Plugin").field(&self.0.identity).finish()
-    }
-}
-
-impl Plugin {
-    /// Who it is.
-    #[must_use]
-    pub fn identity(&self) -> &PluginIdentity {
-        &self.0.identity
-    }
-
-    /// What it takes.
-    #[must_use]
-    pub fn accepts(&self) -> &[AcceptedType] {
-        &self.0.accepts
-    }
-
-    /// The limits of its calls: `limits`, but for those that it asked for and the user agreed to.
-    #[must_use]
-    pub fn limits(&self, limits: &Limits) -> Limits {
-        self.0.limits.applied_to(limits)
-    }
-
-    /// Calls `assets` in a fresh sandbox: the local references of the input, at most
-    /// [`Limits::ASSETS_MAX`] and unvalidated. The guest sees `/in` alone.
-    pub fn assets(&self, job: &Job) -> (Result<Vec<String>, JobError>, JobReport) {
-        let _span = tracing::info_span!("assets", plugin = self.0.identity.name).entered();
-        let sandbox = Sandbox {
-            output: None,
-            ..sandbox(job)
-        };
-        let request = request(job);
-        let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
-            guest
-                .kbhost_converter_converter()
-                .call_assets(store, &request)
-        });
-        let answer = answer
-            .and_then(|answer| answer.map_err(|error| refused(job, error)))
-            .and_then(answer::references);
-        (answer.map_err(|failure| self.error(failure)), report)
-    }
-
-    /// Calls `convert` in a fresh sandbox. What it returns is bounded, and otherwise for the
-    /// collector to judge. A failure of any kind is this job's alone.
-    pub fn convert(&self, job: &Job) -> (Result<Converted, JobError>, JobReport) {
-        let _span = tracing::info_span!("convert", plugin = self.0.identity.name).entered();
-        let request = request(job);
-        let (answer, report) = sandbox(job).run(&self.0.pre, |guest, store| {
-            guest
-                .kbhost_converter_converter()
-                .call_convert(store, &request)
-        });
-        let answer = answer
-            .and_then(|answer| answer.map_err(|error| refused(job, error)))
-            .and_then(|document| answer::document(document, &job.limits));
-        tracing::debug!(
-            cpu_ms = report.cpu.as_millis(),
-            memory_bytes_peak = report.memory_bytes_peak,
-            "the call is over"
-        );
-        (answer.map_err(|failure| self.error(failure)), report)
-    }
-
-    fn error(&self, failure: JobFailure) -> JobError {
-        JobError {
-            plugin: self.0.identity.clone(),
-            failure,
-        }
-    }
-
-    fn media_type_of(&self, extension: Option<&str>) -> &str {
-        let accepts = self.accepts();
-        extension
-            .and_then(|extension| {
-                accepts
-                    .iter()
-                    .find(|accepted| accepted.extensions.iter().any(|known| known == extension))
-            })
-            .or(accepts.first())
-            .map_or(UNKNOWN_MEDIA_TYPE, |accepted| &accepted.media_type)
-    }
-}
-
-fn sandbox(job: &Job) -> Sandbox<'_> {
-    Sandbox {
-        input: Some(&job.input_dir),
-        output: Some(&job.output_dir),
-        seed: job.input.hash.as_bytes(),
-        limits: &job.limits,
-        cancel: &job.cancel,
-    }
-}
-
-fn request(job: &Job) -> types::Request {
-    let assets = job.assets.iter().map(|asset| types::Asset {
-        reference: asset.reference.clone(),
-        path: asset.guest_path.clone(),
-    });
-    types::Request {
-        source: types::Source::File(types::SourceFile {
-            name: job.input.original_name.clone(),
-            media_type: job.input.media_type.clone(),
-            size: job.input.size,
-            sha256: job.input.hash.to_hex(),
-        }),
-        input: format!("/in/{}", job.input.guest_name),
-        output: "/out".to_owned(),
-        assets: assets.collect(),
-        options: job.options.clone(),
-        resume: None,
-    }
-}
-
-/// A guest that gives up because it was told to was cancelled, whatever it says itself.
-fn refused(job: &Job, error: types::ConvertError) -> JobFailure {
-    if job.cancel.load(std::sync::atomic::Ordering::Relaxed) {
-        return JobFailure::Cancelled;
-    }
-    JobFailure::Converter(answer::refusal(error))
-}
 
 /// Where compiled components and their key are kept; `None`: compile each time.
 #[derive(Clone, Debug)]
@@ -247,10 +68,7 @@ impl<'a> Candidate<'a> {
     fn media_type_of(self, extension: &str) -> Option<&'a str> {
         match self {
             Self::Builtin(builtin, _) => builtin.media_type_of(extension),
-            Self::Installed(plugin, _) => plugin
-                .accepts
-                .iter()
-                .find(|accepted| accepted.extensions.iter().any(|known| known == extension))
+            Self::Installed(plugin, _) => AcceptedType::of_extension(&plugin.accepts, extension)
                 .map(|accepted| accepted.media_type.as_str()),
         }
     }
@@ -285,22 +103,6 @@ pub struct Format {
     pub extensions: Vec<String>,
     /// Whether it comes with the program.
     pub builtin: bool,
-}
-
-/// What the built-in converter called `name` takes.
-pub(crate) fn builtin_accepts(name: &str) -> Option<Vec<AcceptedType>> {
-    let mut builtin = BUILTIN.iter();
-    builtin
-        .find(|builtin| builtin.name == name)
-        .map(Builtin::accepted)
-}
-
-/// The component of the built-in converter called `name`.
-pub(crate) fn builtin_component(name: &str) -> Option<&'static [u8]> {
-    let mut builtin = BUILTIN.iter();
-    builtin
-        .find(|builtin| builtin.name == name)
-        .map(|builtin| builtin.wasm)
 }
 
 impl fmt::Debug for PluginSet {
@@ -509,213 +311,15 @@ impl PluginSet {
         if let Some(workshop) = self.workshop.get() {
             return Ok(workshop);
         }
-        let workshop = Workshop {
-            runtime: Runtime::start()?,
-            cache: CompileCache::open(&self.cache),
-        };
+        let workshop = Workshop::open(&self.cache)?;
         Ok(self.workshop.get_or_init(|| workshop))
     }
-}
-
-/// Where components become converters.
-struct Workshop {
-    runtime: Runtime,
-    cache: Option<CompileCache>,
-}
-
-impl Workshop {
-    fn load_builtin(&self, builtin: &Builtin) -> Result<Plugin, PluginError> {
-        let digest = ContentHash::from_hex(builtin.digest)
-            .expect("the build script writes digests as 64 hexadecimal digits");
-        let digest = PluginDigest(digest);
-        let pre = self.pre(builtin.name, Path::new(builtin.name), builtin.wasm, &digest)?;
-        Ok(Plugin(Arc::new(Loaded {
-            identity: PluginIdentity {
-                name: builtin.name.to_owned(),
-                version: builtin.version.to_owned(),
-                digest,
-                world: WORLD.to_owned(),
-            },
-            accepts: builtin.accepted(),
-            limits: WantedLimits::default(),
-            pre,
-        })))
-    }
-
-    /// Loads a component that a user named: it is checked before it is compiled, and describes
-    /// itself in a sandbox.
-    fn load_file(&self, path: &Path) -> Result<Plugin, PluginError> {
-        let wasm = read_component(path)?;
-        let (inspection, pre) = self.inspect(path, &wasm)?;
-        Ok(Plugin(Arc::new(Loaded {
-            identity: inspection.identity,
-            accepts: inspection.accepts,
-            limits: WantedLimits::default(),
-            pre,
-        })))
-    }
-
-    /// Loads a plugin that the user installed: the bytes that were agreed to, as what they were
-    /// agreed to be.
-    fn load_installed(
-        &self,
-        store: &Store,
-        plugin: &InstalledPlugin,
-    ) -> Result<Plugin, PluginError> {
-        let wasm = store.component(plugin)?;
-        let path = store.path(plugin);
-        check::check(&path, &wasm)?;
-        if plugin.world != WORLD {
-            return Err(PluginError::World {
-                path,
-                expected: WORLD,
-            });
-        }
-        let pre = self.pre(&plugin.name, &path, &wasm, &plugin.digest)?;
-        Ok(Plugin(Arc::new(Loaded {
-            identity: PluginIdentity {
-                name: plugin.name.clone(),
-                version: plugin.version.clone(),
-                digest: plugin.digest,
-                world: plugin.world.clone(),
-            },
-            accepts: plugin.accepts.clone(),
-            limits: plugin.limits,
-            pre,
-        })))
-    }
-
-    /// Checks a component before it is compiled, and asks it in a sandbox what it is.
-    fn inspect(
-        &self,
-        path: &Path,
-        wasm: &[u8],
-    ) -> Result<(Inspection, FileConverterPre<JobState>), PluginError> {
-        let interfaces = check::check(path, wasm)?;
-        let name = stdio::line(&path.display().to_string());
-        let digest = PluginDigest(ContentHash::of(wasm));
-        let pre = self.pre(&name, path, wasm, &digest)?;
-        let (description, _report) = describe(&pre);
-        let failed = |reason| PluginError::Describe {
-            name: name.clone(),
-            reason,
-        };
-        let description = description.map_err(|failure| failed(failure.to_string()))?;
-        let (name, version, accepts) = answer::description(description).map_err(failed)?;
-        let inspection = Inspection {
-            identity: PluginIdentity {
-                name,
-                version,
-                digest,
-                world: WORLD.to_owned(),
-            },
-            size: wasm.len() as u64,
-            accepts,
-            imports: interfaces.imports,
-            exports: interfaces.exports,
-        };
-        Ok((inspection, pre))
-    }
-
-    fn pre(
-        &self,
-        name: &str,
-        path: &Path,
-        wasm: &[u8],
-        digest: &PluginDigest,
-    ) -> Result<FileConverterPre<JobState>, PluginError> {
-        let failed = |error: wasmtime::Error| PluginError::Compile {
-            name: name.to_owned(),
-            reason: stdio::line(&format!("{error:#}")),
-        };
-        let component = self.component(name, wasm, digest).map_err(failed)?;
-        let pre = self.runtime.link(&component).map_err(failed)?;
-        FileConverterPre::new(pre).map_err(|error| {
-            tracing::debug!("no converter: {error:#}");
-            PluginError::World {
-                path: path.to_owned(),
-                expected: WORLD,
-            }
-        })
-    }
-
-    fn component(
-        &self,
-        name: &str,
-        wasm: &[u8],
-        digest: &PluginDigest,
-    ) -> wasmtime::Result<Component> {
-        let engine = self.runtime.engine();
-        if let Some(cache) = &self.cache {
-            let _span = tracing::info_span!("cache_load", plugin = name).entered();
-            if let Some(component) = cache.load(engine, digest) {
-                return Ok(component);
-            }
-        }
-        let _span = tracing::info_span!("compile", plugin = name).entered();
-        let code = compile::compile(engine, wasm, is_builtin(digest));
-        let code = code.map_err(wasmtime::Error::msg)?;
-        let component = code.load(engine)?;
-        if let Some(cache) = &self.cache {
-            cache.store(engine, digest, &code);
-        }
-        Ok(component)
-    }
-}
-
-/// Whether a component comes with the program.
-fn is_builtin(digest: &PluginDigest) -> bool {
-    let digest = digest.0.to_hex();
-    BUILTIN.iter().any(|builtin| builtin.digest == digest)
-}
-
-/// Asks a component what it is, under limits of its own and without any directory.
-fn describe(
-    pre: &FileConverterPre<JobState>,
-) -> (Result<types::Description, JobFailure>, JobReport) {
-    let limits = Limits {
-        cpu_max: DESCRIBE_CPU_MAX,
-        memory_bytes_max: DESCRIBE_MEMORY_BYTES_MAX,
-        ..Limits::default()
-    };
-    let sandbox = Sandbox {
-        input: None,
-        output: None,
-        seed: &[0; 32],
-        limits: &limits,
-        cancel: &Arc::new(AtomicBool::new(false)),
-    };
-    sandbox.run(pre, |guest, store| {
-        guest.kbhost_converter_converter().call_describe(store)
-    })
-}
-
-/// Reads a component file, up to the size that is accepted.
-pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
-    let failed = |error| PathError::new("read", path, error);
-    let not = |reason: String| PluginError::NotAComponent {
-        path: path.to_owned(),
-        reason,
-    };
-    // Opening a FIFO would wait for a writer, so the kind is asked first.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(not("it is no regular file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() as u64 > COMPONENT_BYTES_MAX {
-        return Err(not(format!(
-            "it is larger than {COMPONENT_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kb::ContentHash;
 
     /// The built-in converters and two installed ones that take Markdown and `.sql`.
     fn set(preferred: &str, enabled: bool) -> PluginSet {

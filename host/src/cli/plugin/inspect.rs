@@ -7,7 +7,7 @@ use super::super::error::CommandError;
 use super::super::exit::Exit;
 use super::super::ui::Ui;
 use super::{Meant, accepted, failed};
-use crate::plugin::{Inspection, builtin_component, read_component};
+use crate::plugin::{Builtin, Inspection, read_component};
 use crate::userdir::plugins::{Store, StoreError};
 
 /// Inspects a file, or the component of an installed or built-in converter.
@@ -20,12 +20,12 @@ pub(super) fn run(ui: &mut Ui, plugin: &Path) -> Result<Exit, CommandError> {
         Meant::File(path) => plugins.inspect(path, &read_component(path)?)?,
         Meant::Name(name) => {
             let store = Store::of_user().map_err(failed)?;
-            match (store.get(name), builtin_component(name)) {
+            match (store.get(name), Builtin::called(name)) {
                 (Some(plugin), _) => {
                     let wasm = store.component(plugin).map_err(failed)?;
                     plugins.inspect(&store.path(plugin), &wasm)?
                 }
-                (None, Some(wasm)) => plugins.inspect(plugin, wasm)?,
+                (None, Some(builtin)) => plugins.inspect(plugin, builtin.wasm)?,
                 (None, None) => {
                     let name = super::super::terminal::one_line(name);
                     return Err(failed(StoreError::Unknown { name }));

@@ -12,7 +12,7 @@ use super::super::settings::Settings;
 use super::super::ui::Ui;
 use super::{accepted, failed};
 use crate::kb::{SafeLine, shell_word as word};
-use crate::plugin::{Inspection, Manifest, WantedLimits, builtin_component, read_component};
+use crate::plugin::{Builtin, Inspection, Manifest, WantedLimits, read_component};
 use crate::userdir::plugins::{self, InstalledPlugin, Store};
 
 /// Where a plugin came from is kept as a line of at most this many characters.
@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> Result<Exit, CommandError> {
     let (bytes, inspection, limits) = judged(source)?;
     let name = inspection.identity.name.clone();
-    if builtin_component(&name).is_some() {
+    if Builtin::called(&name).is_some() {
         return Err(CommandError::Usage {
             message: format!("install the plugin `{name}`: a built-in converter has this name"),
             hint: "`kbhost formats` lists the converters; ask the author for another name"

@@ -1,0 +1,192 @@
+//! A loaded converter and its calls, each in a sandbox of its own.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::answer;
+use super::bindings::{FileConverterPre, types};
+use super::call::Sandbox;
+use super::state::JobState;
+use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, WantedLimits};
+use crate::kb::PluginDigest;
+
+/// What a file is called that a forced converter is asked for and that it does not know.
+const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
+
+/// Name, version and digest of a component.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct PluginIdentity {
+    /// As it describes itself; validated: lower-case letters, digits and dashes.
+    pub name: String,
+    /// As it describes itself; validated.
+    pub version: String,
+    /// SHA-256 of the component.
+    pub digest: PluginDigest,
+    /// The world it was instantiated in: `kbhost:converter@0.1.0/file-converter`.
+    pub world: String,
+}
+
+/// A media type and its extensions.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct AcceptedType {
+    /// `text/markdown`.
+    pub media_type: String,
+    /// Lower case, without dot.
+    pub extensions: Vec<String>,
+}
+
+impl AcceptedType {
+    /// The first of `accepts` that is known by `extension` (lower case).
+    pub(super) fn of_extension<'a>(accepts: &'a [Self], extension: &str) -> Option<&'a Self> {
+        let mut accepts = accepts.iter();
+        accepts.find(|accepted| accepted.extensions.iter().any(|known| known == extension))
+    }
+}
+
+/// A loaded converter. Cheap to clone; safe to use from every worker at once.
+#[derive(Clone)]
+pub struct Plugin(Arc<Loaded>);
+
+struct Loaded {
+    identity: PluginIdentity,
+    accepts: Vec<AcceptedType>,
+    limits: WantedLimits,
+    pre: FileConverterPre<JobState>,
+}
+
+impl fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Plugin").field(&self.0.identity).finish()
+    }
+}
+
+impl Plugin {
+    /// A converter whose imports are resolved.
+    pub(super) fn new(
+        identity: PluginIdentity,
+        accepts: Vec<AcceptedType>,
+        limits: WantedLimits,
+        pre: FileConverterPre<JobState>,
+    ) -> Self {
+        Self(Arc::new(Loaded {
+            identity,
+            accepts,
+            limits,
+            pre,
+        }))
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn identity(&self) -> &PluginIdentity {
+        &self.0.identity
+    }
+
+    /// What it takes.
+    #[must_use]
+    pub fn accepts(&self) -> &[AcceptedType] {
+        &self.0.accepts
+    }
+
+    /// The limits of its calls: `limits`, but for those that it asked for and the user agreed to.
+    #[must_use]
+    pub fn limits(&self, limits: &Limits) -> Limits {
+        self.0.limits.applied_to(limits)
+    }
+
+    /// Calls `assets` in a fresh sandbox: the local references of the input, at most
+    /// [`Limits::ASSETS_MAX`] and unvalidated. The guest sees `/in` alone.
+    pub fn assets(&self, job: &Job) -> (Result<Vec<String>, JobError>, JobReport) {
+        let _span = tracing::info_span!("assets", plugin = self.0.identity.name).entered();
+        let sandbox = Sandbox {
+            output: None,
+            ..sandbox(job)
+        };
+        let request = request(job);
+        let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
+            guest
+                .kbhost_converter_converter()
+                .call_assets(store, &request)
+        });
+        let answer = answer
+            .and_then(|answer| answer.map_err(|error| refused(job, error)))
+            .and_then(answer::references);
+        (answer.map_err(|failure| self.error(failure)), report)
+    }
+
+    /// Calls `convert` in a fresh sandbox. What it returns is bounded, and otherwise for the
+    /// collector to judge. A failure of any kind is this job's alone.
+    pub fn convert(&self, job: &Job) -> (Result<Converted, JobError>, JobReport) {
+        let _span = tracing::info_span!("convert", plugin = self.0.identity.name).entered();
+        let request = request(job);
+        let (answer, report) = sandbox(job).run(&self.0.pre, |guest, store| {
+            guest
+                .kbhost_converter_converter()
+                .call_convert(store, &request)
+        });
+        let answer = answer
+            .and_then(|answer| answer.map_err(|error| refused(job, error)))
+            .and_then(|document| answer::document(document, &job.limits));
+        tracing::debug!(
+            cpu_ms = report.cpu.as_millis(),
+            memory_bytes_peak = report.memory_bytes_peak,
+            "the call is over"
+        );
+        (answer.map_err(|failure| self.error(failure)), report)
+    }
+
+    fn error(&self, failure: JobFailure) -> JobError {
+        JobError {
+            plugin: self.0.identity.clone(),
+            failure,
+        }
+    }
+
+    /// The media type that it gives to a file that it has to take.
+    pub(super) fn media_type_of(&self, extension: Option<&str>) -> &str {
+        let accepts = self.accepts();
+        extension
+            .and_then(|extension| AcceptedType::of_extension(accepts, extension))
+            .or(accepts.first())
+            .map_or(UNKNOWN_MEDIA_TYPE, |accepted| &accepted.media_type)
+    }
+}
+
+fn sandbox(job: &Job) -> Sandbox<'_> {
+    Sandbox {
+        input: Some(&job.input_dir),
+        output: Some(&job.output_dir),
+        seed: job.input.hash.as_bytes(),
+        limits: &job.limits,
+        cancel: &job.cancel,
+    }
+}
+
+fn request(job: &Job) -> types::Request {
+    let assets = job.assets.iter().map(|asset| types::Asset {
+        reference: asset.reference.clone(),
+        path: asset.guest_path.clone(),
+    });
+    types::Request {
+        source: types::Source::File(types::SourceFile {
+            name: job.input.original_name.clone(),
+            media_type: job.input.media_type.clone(),
+            size: job.input.size,
+            sha256: job.input.hash.to_hex(),
+        }),
+        input: format!("/in/{}", job.input.guest_name),
+        output: "/out".to_owned(),
+        assets: assets.collect(),
+        options: job.options.clone(),
+        resume: None,
+    }
+}
+
+/// A guest that gives up because it was told to was cancelled, whatever it says itself.
+fn refused(job: &Job, error: types::ConvertError) -> JobFailure {
+    if job.cancel.load(Ordering::Relaxed) {
+        return JobFailure::Cancelled;
+    }
+    JobFailure::Converter(answer::refusal(error))
+}
