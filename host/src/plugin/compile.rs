@@ -66,7 +66,7 @@ pub(crate) fn use_children() {
 pub(super) fn compile(engine: &Engine, wasm: &[u8], trusted: bool) -> Result<MachineCode, String> {
     let code = match PROGRAM.get() {
         Some(program) if !trusted => {
-            Limits::current().run(Command::new(program).arg(COMPILE_ARGUMENT), wasm)
+            CompileLimits::current().run(Command::new(program).arg(COMPILE_ARGUMENT), wasm)
         }
         _ => engine
             .precompile_component(wasm)
@@ -77,7 +77,7 @@ pub(super) fn compile(engine: &Engine, wasm: &[u8], trusted: bool) -> Result<Mac
 
 /// Compiles what comes in on standard input, writes code to standard output: the child's whole work.
 pub(crate) fn answer_compile() -> ExitCode {
-    let compiled = Limits::current().impose().and_then(|()| {
+    let compiled = CompileLimits::current().impose().and_then(|()| {
         let mut wasm = Vec::new();
         let mut input = std::io::stdin().take(COMPONENT_BYTES_MAX);
         input
@@ -101,13 +101,13 @@ pub(crate) fn answer_compile() -> ExitCode {
 
 /// What a compilation may use.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
+struct CompileLimits {
     wall: Duration,
     cpu_seconds: u64,
     address_space_bytes: u64,
 }
 
-impl Limits {
+impl CompileLimits {
     #[cfg(not(feature = "fault-points"))]
     fn current() -> Self {
         Self::standard()

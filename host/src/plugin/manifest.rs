@@ -3,16 +3,13 @@
 //! Invariant: a manifest grants nothing. Name and version must be those that the component itself
 //! says, and its limits are wishes within the host's maxima.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::answer::{is_name, is_version};
-use super::{Limits, PluginError, stdio};
-use crate::kb::PathError;
+use super::{Limits, PluginError, named_file, stdio};
 
 /// The manifest's file in the plugin's folder.
 const MANIFEST: &str = "kbhost-plugin.toml";
@@ -144,24 +141,11 @@ impl Manifest {
     /// If it cannot be read or is not well-formed.
     pub(crate) fn read(dir: &Path) -> Result<Self, PluginError> {
         let path = dir.join(MANIFEST);
-        let failed = |error| PathError::new("read", &path, error);
         let wrong = |reason: String| PluginError::Manifest {
             path: path.clone(),
             reason: stdio::line(&reason),
         };
-        // Opening a FIFO would wait for a writer, so the kind is asked first.
-        if !std::fs::metadata(&path).map_err(failed)?.is_file() {
-            return Err(wrong("it is no regular file".to_owned()));
-        }
-        let mut bytes = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(MANIFEST_BYTES_MAX + 1).read_to_end(&mut bytes))
-            .map_err(failed)?;
-        if bytes.len() as u64 > MANIFEST_BYTES_MAX {
-            return Err(wrong(format!(
-                "it is longer than {MANIFEST_BYTES_MAX} bytes"
-            )));
-        }
+        let bytes = named_file::read(&path, MANIFEST_BYTES_MAX, wrong)?;
         let text = String::from_utf8(bytes).map_err(|_| wrong("it is no UTF-8".to_owned()))?;
         Self::parse(&text).map_err(wrong)
     }

@@ -23,6 +23,7 @@ mod limits;
 mod machine_code;
 mod manifest;
 mod memory;
+mod named_file;
 mod quota;
 mod random;
 mod set;

@@ -1,8 +1,6 @@
 //! Where components become converters: checked, compiled or taken from the cache, linked, asked what
 //! they are.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -18,13 +16,14 @@ use super::call::Sandbox;
 use super::check::{self, COMPONENT_BYTES_MAX};
 use super::compile;
 use super::engine::Runtime;
+use super::named_file;
 use super::set::CacheDir;
 use super::state::JobState;
 use super::stdio;
 use super::{
     Inspection, JobFailure, JobReport, Limits, Plugin, PluginError, PluginIdentity, WantedLimits,
 };
-use crate::kb::{ContentHash, PathError, PluginDigest};
+use crate::kb::{ContentHash, PluginDigest};
 use crate::userdir::plugins::{InstalledPlugin, Store};
 
 /// A converter has a moment to say what it is, and the memory that its start takes.
@@ -207,23 +206,10 @@ fn describe(
 
 /// Reads a component file, up to the size that is accepted.
 pub(crate) fn read_component(path: &Path) -> Result<Vec<u8>, PluginError> {
-    let failed = |error| PathError::new("read", path, error);
-    let not = |reason: String| PluginError::NotAComponent {
-        path: path.to_owned(),
-        reason,
-    };
-    // Opening a FIFO would wait for a writer, so the kind is asked first.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(not("it is no regular file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(COMPONENT_BYTES_MAX + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() as u64 > COMPONENT_BYTES_MAX {
-        return Err(not(format!(
-            "it is larger than {COMPONENT_BYTES_MAX} bytes"
-        )));
-    }
-    Ok(bytes)
+    named_file::read(path, COMPONENT_BYTES_MAX, |reason| {
+        PluginError::NotAComponent {
+            path: path.to_owned(),
+            reason,
+        }
+    })
 }

@@ -239,10 +239,7 @@ impl PrepareCache {
                 None
             }
             Err(error) => {
-                tell("an entry of the prepare cache cannot be read", &error);
-                if let Err(error) = self.dir.entries().remove(name) {
-                    tell("an entry of the prepare cache is left", &error);
-                }
+                self.drop_entry(name, &format!("{error}: {}", error.source));
                 None
             }
         }
