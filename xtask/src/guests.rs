@@ -13,7 +13,7 @@ use std::process::Command;
 use manifest::{Component, Manifest, PREBUILT};
 use toolchain::{Availability, TARGET, Toolchain};
 
-use crate::sources_digest::{sha256_hex, sources_digest};
+use crate::sources_digest::{sha256_hex, sources_digest, workspace_of};
 
 /// Why guests could not be built or do not match: one sentence.
 #[derive(Debug)]
@@ -188,6 +188,35 @@ pub(crate) fn rebuild_and_compare(root: &Path) -> Result<Report> {
 /// Builds every guest and writes components and manifest to `out_dir`.
 fn build(root: &Path, out_dir: &Path, toolchain: &Toolchain) -> Result<Manifest> {
     let target_dir = root.join("target/guests").join(toolchain.short_name());
+    let mut workspaces = Vec::new();
+    for guest in guests(root) {
+        let workspace =
+            workspace_of(guest.folder).map_err(|error| GuestError::new(error.to_string()))?;
+        if !workspaces.contains(&workspace) {
+            workspaces.push(workspace);
+        }
+    }
+    for workspace in workspaces {
+        build_workspace(root, &root.join(workspace), &target_dir, toolchain)?;
+    }
+    std::fs::create_dir_all(out_dir).map_err(GuestError::io("create", out_dir))?;
+    let built = target_dir.join(TARGET).join("release");
+    let mut components = Vec::new();
+    for guest in guests(root) {
+        components.push(install(root, guest, &built, out_dir)?);
+    }
+    let manifest = toolchain.manifest(components);
+    manifest.write(out_dir)?;
+    Ok(manifest)
+}
+
+/// Builds the guests of one workspace into `target_dir`.
+fn build_workspace(
+    root: &Path,
+    workspace: &Path,
+    target_dir: &Path,
+    toolchain: &Toolchain,
+) -> Result<()> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .args([
@@ -199,11 +228,11 @@ fn build(root: &Path, out_dir: &Path, toolchain: &Toolchain) -> Result<Manifest>
             TARGET,
         ])
         .arg("--manifest-path")
-        .arg(root.join("plugins/Cargo.toml"))
+        .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
-        .arg(&target_dir)
+        .arg(target_dir)
         // A configuration file found from the working directory counts.
-        .current_dir(root.join("plugins"));
+        .current_dir(workspace);
     toolchain.apply_to(&mut cargo, root)?;
     let status = cargo.status();
     let status =
@@ -211,15 +240,7 @@ fn build(root: &Path, out_dir: &Path, toolchain: &Toolchain) -> Result<Manifest>
     if !status.success() {
         return Err(GuestError::new("failed to build the guests"));
     }
-    std::fs::create_dir_all(out_dir).map_err(GuestError::io("create", out_dir))?;
-    let built = target_dir.join(TARGET).join("release");
-    let mut components = Vec::new();
-    for guest in guests(root) {
-        components.push(install(root, guest, &built, out_dir)?);
-    }
-    let manifest = toolchain.manifest(components);
-    manifest.write(out_dir)?;
-    Ok(manifest)
+    Ok(())
 }
 
 /// Copies one built component to `out_dir` and describes it.

@@ -6,13 +6,26 @@ use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 
-/// What every guest is built from, relative to the root: the shared crate, the contract, the
-/// workspace and its lock file.
-const COMMON: [&str; 4] = [
-    "plugins/shared",
-    "wit/v0.1.0",
-    "plugins/Cargo.toml",
-    "plugins/Cargo.lock",
+/// The workspaces of guests, each with what all of its guests are built from, relative to the root: the
+/// workspace and its lock file, a shared crate, the contract.
+const WORKSPACES: [(&str, &[&str]); 2] = [
+    (
+        "plugins",
+        &[
+            "plugins/Cargo.toml",
+            "plugins/Cargo.lock",
+            "plugins/shared",
+            "wit/v0.1.0",
+        ],
+    ),
+    (
+        "tests/guests",
+        &[
+            "tests/guests/Cargo.toml",
+            "tests/guests/Cargo.lock",
+            "wit/v0.1.0",
+        ],
+    ),
 ];
 /// Entries of a guest's folder that do not end up in the component.
 const LEFT_OUT: [&str; 3] = ["tests", "examples", "target"];
@@ -25,13 +38,27 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// The folder of the workspace that the guest in `folder` is a member of.
+///
+/// # Errors
+/// If it is in none.
+pub(crate) fn workspace_of(folder: &str) -> io::Result<&'static str> {
+    let names = WORKSPACES.iter().map(|(name, _)| *name);
+    let mut holding = names.filter(|name| Path::new(folder).starts_with(name));
+    let message = || io::Error::other(format!("{folder}: in no workspace of guests"));
+    holding.next().ok_or_else(message)
+}
+
 /// The files that a guest is built from, relative to `root`, with `/`, sorted bytewise.
 ///
 /// # Errors
 /// If one of them cannot be listed; the message names it.
 pub(crate) fn source_files(root: &Path, folder: &str) -> io::Result<Vec<String>> {
     let mut files = Vec::new();
-    for start in COMMON.into_iter().chain([folder]) {
+    let workspace = workspace_of(folder)?;
+    let common = WORKSPACES.iter().find(|(name, _)| *name == workspace);
+    let common = common.map_or(&[][..], |(_, common)| common);
+    for start in common.iter().chain([&folder]) {
         collect(root, start, &mut files)?;
     }
     files.sort_unstable();
