@@ -20,6 +20,18 @@ pub(crate) enum Rebuilt {
     NotPossible(String),
 }
 
+/// The folders of the workspaces of guests.
+///
+/// # Errors
+/// If a guest is in none.
+pub(crate) fn workspaces(repo: &Repo) -> Result<Vec<PathBuf>> {
+    let workspaces = guests::workspaces(repo.root()).map_err(Failure::new)?;
+    Ok(workspaces
+        .into_iter()
+        .map(|workspace| repo.root().join(workspace))
+        .collect())
+}
+
 /// Builds the guests into `plugins/prebuilt`.
 ///
 /// # Errors

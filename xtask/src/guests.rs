@@ -80,6 +80,22 @@ fn guests(root: &Path) -> impl Iterator<Item = &'static Guest> {
         .filter(move |guest| guest.embed || root.join(guest.folder).is_dir())
 }
 
+/// The folders of the workspaces of guests, relative to the root.
+///
+/// # Errors
+/// If a guest is in none.
+pub(crate) fn workspaces(root: &Path) -> Result<Vec<&'static str>> {
+    let mut workspaces = Vec::new();
+    for guest in guests(root) {
+        let workspace =
+            workspace_of(guest.folder).map_err(|error| GuestError::new(error.to_string()))?;
+        if !workspaces.contains(&workspace) {
+            workspaces.push(workspace);
+        }
+    }
+    Ok(workspaces)
+}
+
 /// What a fresh build came to.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -188,15 +204,7 @@ pub(crate) fn rebuild_and_compare(root: &Path) -> Result<Report> {
 /// Builds every guest and writes components and manifest to `out_dir`.
 fn build(root: &Path, out_dir: &Path, toolchain: &Toolchain) -> Result<Manifest> {
     let target_dir = root.join("target/guests").join(toolchain.short_name());
-    let mut workspaces = Vec::new();
-    for guest in guests(root) {
-        let workspace =
-            workspace_of(guest.folder).map_err(|error| GuestError::new(error.to_string()))?;
-        if !workspaces.contains(&workspace) {
-            workspaces.push(workspace);
-        }
-    }
-    for workspace in workspaces {
+    for workspace in workspaces(root)? {
         build_workspace(root, &root.join(workspace), &target_dir, toolchain)?;
     }
     std::fs::create_dir_all(out_dir).map_err(GuestError::io("create", out_dir))?;

@@ -125,7 +125,12 @@ fn format_check(repo: &Repo) -> Result<Ending> {
     if !process::works(process::cargo().args(["fmt", "--version"])) {
         return Ok(Ending::NotRun("rustfmt is not installed".to_owned()));
     }
-    for workspace in [repo.root().to_path_buf(), repo.root().join("plugins")] {
+    for workspace in [
+        vec![repo.root().to_path_buf()],
+        guest_calls::workspaces(repo)?,
+    ]
+    .concat()
+    {
         let mut fmt = process::cargo();
         process::run(fmt.args(["fmt", "--all", "--check"]).current_dir(workspace))?;
     }
@@ -136,20 +141,25 @@ fn clippy(repo: &Repo) -> Result<Ending> {
     if !process::works(process::cargo().args(["clippy", "--version"])) {
         return Ok(Ending::NotRun("clippy is not installed".to_owned()));
     }
-    let all = ["--workspace", "--all-targets"];
+    let root = repo.root().to_path_buf();
     // With the rigs' switches and as users get it: either may have code the other one lacks.
-    let runs: [(&str, &[&str]); 3] = [
-        ("", &[all[0], all[1], "--features", RIG_FEATURE]),
-        ("", &["--package", "kbhost"]),
-        ("plugins", &all),
+    let mut runs: Vec<(PathBuf, &[&str])> = vec![
+        (
+            root.clone(),
+            &["--workspace", "--all-targets", "--features", RIG_FEATURE],
+        ),
+        (root, &["--package", "kbhost"]),
     ];
+    for workspace in guest_calls::workspaces(repo)? {
+        runs.push((workspace, &["--workspace", "--all-targets"]));
+    }
     for (workspace, selection) in runs {
         let mut clippy = process::cargo();
         clippy
             .arg("clippy")
             .args(selection)
             .args(["--", "--deny", "warnings"]);
-        process::run(clippy.current_dir(repo.root().join(workspace)))?;
+        process::run(clippy.current_dir(workspace))?;
     }
     Ok(Ending::Passed)
 }
@@ -210,15 +220,23 @@ fn golden(repo: &Repo, components: &Path, skip_log: &Path) -> Result<Ending> {
 }
 
 fn plugin_tests(repo: &Repo, skip_log: &Path) -> Result<Ending> {
-    let mut test = process::cargo();
-    test.args(["test", "--workspace", "--no-fail-fast", "--locked"]);
-    // Flags meant for the host's build must not reach a workspace with another target.
-    test.env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    run_tests(
-        test.current_dir(repo.root().join("plugins"))
-            .env(SKIP_LOG_VARIABLE, skip_log),
-    )
+    let mut passed = 0;
+    for workspace in guest_calls::workspaces(repo)? {
+        let mut test = process::cargo();
+        test.args(["test", "--workspace", "--no-fail-fast", "--locked"]);
+        // Flags meant for the host's build must not reach a workspace with another target.
+        test.env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env(SKIP_LOG_VARIABLE, skip_log)
+            .current_dir(workspace);
+        let (status, output) = process::run_teed(&mut test)?;
+        process::succeeded(&test, status)?;
+        passed += libtest::passed(&output);
+    }
+    match passed {
+        0 => Err(Failure::new("the plugins have no test")),
+        count => Ok(Ending::PassedWith(format!("{count} tests"))),
+    }
 }
 
 /// Runs a `cargo test` that must have run something: a filter that matches nothing proves nothing.
