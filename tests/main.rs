@@ -46,3 +46,4 @@ mod signals;
 mod storage_faults;
 mod syncs;
 mod verify;
+mod wit_versions;

@@ -9,6 +9,7 @@ mod failure;
 mod guest_calls;
 mod guests;
 mod process;
+mod release_wit;
 mod repo;
 mod sources_digest;
 mod test;
@@ -35,6 +36,8 @@ usage: cargo xtask COMMAND [OPTION...]
             --quick           fewer documents and repetitions
   guests  build the converter components into plugins/prebuilt
   tidy    check the fences between the rooms of the source
+  release-wit VERSION
+          freeze a version of the converter contract, with a fixture that the tests convert with
 
 Exit codes: 0 done, 1 failed, 2 usage.
 ";
@@ -79,6 +82,11 @@ fn dispatch(args: &mut Args) -> Result<()> {
         "tidy" => {
             args.finish()?;
             tidy::run(&repo)
+        }
+        "release-wit" => {
+            let version = args.command().unwrap_or_default();
+            args.finish()?;
+            release_wit::run(&repo, &version)
         }
         other => Err(Failure::usage(format!(
             "no command `{other}`; `cargo xtask` lists them"
