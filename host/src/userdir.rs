@@ -130,6 +130,30 @@ impl PrivateDir {
     /// # Errors
     /// If it cannot be read, is longer than `bytes_max`, no regular file, or not this user's own.
     pub(crate) fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, PathError> {
+        let Some((file, size)) = self.open_file(name, bytes_max)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let read = file
+            .take(bytes_max.saturating_add(1))
+            .read_to_end(&mut bytes);
+        let failed = |error| PathError::new("read", self.path.join(name), error);
+        read.map_err(failed)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(failed(too_long(bytes_max)));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Opens the regular file `name` and tells its length; `None` if there is none.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub(crate) fn open_file(
+        &self,
+        name: &str,
+        bytes_max: u64,
+    ) -> Result<Option<(File, u64)>, PathError> {
         let failed = |error| PathError::new("read", self.path.join(name), error);
         // Opening a FIFO would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
@@ -138,7 +162,8 @@ impl PrivateDir {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(failed(error.into())),
         };
-        read_own(file, bytes_max).map(Some).map_err(failed)
+        let size = own_size(&file, bytes_max).map_err(failed)?;
+        Ok(Some((file, size)))
     }
 
     /// Replaces the file `name`. A crash leaves the old or the new content; neither is synced.
@@ -381,9 +406,9 @@ fn make_all(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads a file that must be this user's own regular one, writable by nobody else.
-fn read_own(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
-    let stat = fs::fstat(&file)?;
+/// The length of a file that must be this user's own regular one, writable by nobody else.
+fn own_size(file: &File, bytes_max: u64) -> io::Result<u64> {
+    let stat = fs::fstat(file)?;
     let mode = Mode::from_raw_mode(stat.st_mode);
     if !fs::FileType::from_raw_mode(stat.st_mode).is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -397,15 +422,14 @@ fn read_own(file: File, bytes_max: u64) -> io::Result<Vec<u8>> {
         ));
     }
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let mut bytes = Vec::with_capacity(usize::try_from(size.min(bytes_max)).unwrap_or(0));
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!(
-            "it is longer than {bytes_max} bytes"
-        )));
+    if size > bytes_max {
+        return Err(too_long(bytes_max));
     }
-    Ok(bytes)
+    Ok(size)
+}
+
+fn too_long(bytes_max: u64) -> io::Error {
+    io::Error::other(format!("it is longer than {bytes_max} bytes"))
 }
 
 /// Time since a file was written; none for one from the future.

@@ -96,15 +96,16 @@ fn entries_that_are_not_ours_are_ignored_and_replaced() {
         bytes[at] ^= 1;
         bytes
     };
-    check("authentication changed", &flipped(0));
-    check("first byte of code changed", &flipped(32));
+    check("first byte of code changed", &flipped(0));
     check("code changed", &flipped(good.len() / 2));
-    check("last byte changed", &flipped(good.len() - 1));
+    check("last byte of code changed", &flipped(good.len() - 33));
+    check("authentication changed", &flipped(good.len() - 1));
     check("cut", &good[..good.len() / 2]);
-    check("cut within the authentication", &good[..31]);
+    check("shorter than the authentication", &good[..31]);
     check("empty", b"");
     check("longer", &[&good[..], b"x"].concat());
-    check("authentication left out", &good[32..]);
+    check("authentication left out", &good[..good.len() - 32]);
+    check("authentication alone", &good[good.len() - 32..]);
 }
 
 /// An entry is bound to its name: that of another component, vouched for by the same key, is none.

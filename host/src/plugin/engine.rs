@@ -79,6 +79,8 @@ pub(super) fn config() -> Config {
         .cranelift_nan_canonicalization(true)
         .allocation_strategy(InstanceAllocationStrategy::OnDemand)
         .epoch_interruption(true)
+        // Nobody is told offsets of WebAssembly, and a tenth of each cache entry would be these tables.
+        .generate_address_map(false)
         .max_wasm_stack(STACK_BYTES_MAX);
     config
 }

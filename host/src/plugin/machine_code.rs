@@ -36,3 +36,35 @@ impl MachineCode {
         unsafe { Component::deserialize(engine, &self.0) }
     }
 }
+
+/// [`MachineCode`] in an anonymous file of this process that is sealed against writing for good: it is
+/// mapped instead of being copied.
+#[cfg(target_os = "linux")]
+pub(super) struct MachineCodeFile(std::fs::File);
+
+#[cfg(target_os = "linux")]
+impl MachineCodeFile {
+    /// The caller vouches for what is in `file` as for [`MachineCode`], and for its seals.
+    pub(super) fn vouched_for(file: std::fs::File) -> Self {
+        Self(file)
+    }
+
+    /// Loads it.
+    ///
+    /// # Errors
+    /// If it is of another version or configuration of the engine, or cannot be mapped.
+    #[expect(
+        unsafe_code,
+        reason = "as for `MachineCode`: this user's seal was verified over the very file, after it \
+                  was closed to writers"
+    )]
+    pub(super) fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
+        use std::os::fd::AsRawFd as _;
+        // wasmtime opens it by name only; the name of an open file is that file's alone.
+        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        // SAFETY: by the invariant the file holds what `Engine::precompile_component` returned,
+        // unchanged, and nobody can write to it or cut it, now or while it is mapped. wasmtime itself
+        // refuses code of another version or configuration of the engine.
+        unsafe { Component::deserialize_file(engine, path) }
+    }
+}

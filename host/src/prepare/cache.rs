@@ -25,7 +25,7 @@ use crate::plugin::{Converted, Job, JobReport, OutputRole, PluginIdentity};
 use crate::userdir::sealed::{Kind, Loaded, SealedDir};
 
 /// To be raised when the layout of an entry or of a key changes.
-const FORMAT: &[u8] = b"kbhost prepared document 1";
+const FORMAT: &[u8] = b"kbhost prepared document 2";
 
 /// To be raised when the host gives a converter something else to see, or takes something else of
 /// what it returns: the sandbox, the collector, the validators.
