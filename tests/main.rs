@@ -45,5 +45,6 @@ mod signals;
 #[cfg(feature = "fault-points")]
 mod storage_faults;
 mod syncs;
+mod threat_model;
 mod verify;
 mod wit_versions;
