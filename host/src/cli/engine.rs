@@ -8,7 +8,7 @@ use super::args::ConversionArgs;
 use super::error::CommandError;
 use super::plugin::Meant;
 use crate::enumerate::Source;
-use crate::plugin::{CacheDir, Limits, PluginError, PluginSet};
+use crate::plugin::{CacheDir, Limits, PluginError, PluginSet, Surroundings};
 use crate::prepare::{
     self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
 };
@@ -115,6 +115,7 @@ pub(super) fn prepare_one(
         options: &[],
         cache: cache.as_ref(),
         strict: conversion.strict,
+        surroundings: Surroundings::default(),
         assets_dir: None,
         cancel,
     };
@@ -137,6 +138,7 @@ pub(super) fn prepare_again(
         options: &[],
         cache: None,
         strict: false,
+        surroundings: Surroundings::default(),
         assets_dir: Some(assets_dir),
         cancel,
     };

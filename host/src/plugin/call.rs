@@ -14,7 +14,7 @@ use super::quota::Quota;
 use super::state::JobState;
 use super::stdio;
 use super::watch::Watch;
-use super::{JobFailure, JobReport, Limits};
+use super::{JobFailure, JobReport, Limits, Surroundings};
 
 /// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
 /// goes through files, which the standard library writes in smaller pieces.
@@ -31,6 +31,8 @@ pub(super) struct Sandbox<'a> {
     pub(super) output: Option<&'a Path>,
     /// Seed of the guest's randomness.
     pub(super) seed: &'a [u8; 32],
+    /// What must not matter to it.
+    pub(super) surroundings: &'a Surroundings,
     pub(super) limits: &'a Limits,
     pub(super) cancel: &'a Arc<AtomicBool>,
 }
@@ -68,7 +70,15 @@ impl Sandbox<'_> {
         let memory = MemoryMeter::new(self.limits.memory_bytes_max);
         let quota = Quota::new(self.limits);
         let cancel = self.cancel.clone();
-        let state = JobState::new(wasi, self.seed, memory, watch, quota, cancel);
+        let state = JobState::new(
+            wasi,
+            self.seed,
+            self.surroundings,
+            memory,
+            watch,
+            quota,
+            cancel,
+        );
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);

@@ -1,33 +1,51 @@
 //! Virtual clocks: time that depends on nothing but what the guest did.
 //!
-//! Each reading advances the clock by one microsecond; waiting for a moment advances it to that
+//! Each reading advances the clock by a fixed step; waiting for a moment advances it to that
 //! moment and is over at once. So a sleeping guest does not sleep, and two runs see the same times.
+
+use std::time::Duration;
 
 use wasmtime::component::Resource;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
+use super::Surroundings;
 use super::state::JobState;
 
 /// What the wall clock shows when a call starts: 2001-09-09T01:46:40Z, a moment that nobody takes
 /// for the real time.
-pub(super) const EPOCH_SECONDS: u64 = 1_000_000_000;
-
-/// How far a reading advances the clock.
-const STEP_NANOS: u64 = 1_000;
+const EPOCH_SECONDS: u64 = 1_000_000_000;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Time since the call started, as the guest sees it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct VirtualClock {
+    start_nanos: u64,
+    step_nanos: u64,
     nanos: u64,
 }
 
 impl VirtualClock {
+    /// The clock of a call.
+    pub(super) fn new(surroundings: &Surroundings) -> Self {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let start_nanos = nanos(surroundings.clock_ahead);
+        Self {
+            start_nanos,
+            step_nanos: nanos(surroundings.clock_step),
+            nanos: start_nanos,
+        }
+    }
+
+    /// When it started: the time of every file.
+    pub(super) fn start(&self) -> wall_clock::Datetime {
+        datetime(EPOCH_SECONDS, self.start_nanos)
+    }
+
     fn now(&mut self) -> u64 {
-        self.nanos = self.nanos.saturating_add(STEP_NANOS);
+        self.nanos = self.nanos.saturating_add(self.step_nanos);
         self.nanos
     }
 
@@ -57,7 +75,7 @@ impl monotonic_clock::Host for JobState {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<monotonic_clock::Duration> {
-        Ok(STEP_NANOS)
+        Ok(self.clock.step_nanos)
     }
 
     fn subscribe_instant(
@@ -84,7 +102,7 @@ impl wall_clock::Host for JobState {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(datetime(0, STEP_NANOS))
+        Ok(datetime(0, self.clock.step_nanos))
     }
 }
 
@@ -101,7 +119,7 @@ mod tests {
 
     #[test]
     fn reading_steps_and_waiting_jumps() {
-        let mut clock = VirtualClock::default();
+        let mut clock = VirtualClock::new(&Surroundings::default());
         assert_eq!((clock.now(), clock.now()), (1_000, 2_000));
         clock.advance_to(5_000_000_000);
         assert_eq!(clock.now(), 5_000_001_000);
@@ -109,6 +127,18 @@ mod tests {
         assert_eq!(clock.now(), 5_000_002_000, "time never goes back");
         clock.advance_to(u64::MAX);
         assert_eq!(clock.now(), u64::MAX, "and never wraps");
+    }
+
+    #[test]
+    fn another_start_and_step_are_seen() {
+        let mut clock = VirtualClock::new(&Surroundings {
+            clock_ahead: Duration::from_secs(2),
+            clock_step: Duration::from_nanos(7),
+            ..Surroundings::default()
+        });
+        assert_eq!((clock.now(), clock.now()), (2_000_000_007, 2_000_000_014));
+        let start = clock.start();
+        assert_eq!((start.seconds, start.nanoseconds), (1_000_000_002, 0));
     }
 
     #[test]

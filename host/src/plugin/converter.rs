@@ -158,6 +158,7 @@ fn sandbox(job: &Job) -> Sandbox<'_> {
         input: Some(&job.input_dir),
         output: Some(&job.output_dir),
         seed: job.input.hash.as_bytes(),
+        surroundings: &job.surroundings,
         limits: &job.limits,
         cancel: &job.cancel,
     }

@@ -26,7 +26,6 @@ use wasmtime_wasi::p2::bindings::sync::io::streams;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 
 use super::JobFailure;
-use super::clocks::EPOCH_SECONDS;
 use super::file_streams::{self, FileReader, FileWriter};
 use super::quota::{BadName, DEPTH_MAX, judge_name};
 use super::state::JobState;
@@ -104,11 +103,8 @@ fn too_deep() -> FsError {
 }
 
 /// The times of every file: when the virtual clock started.
-fn virtual_stat(mut stat: types::DescriptorStat) -> types::DescriptorStat {
-    let start = Some(Datetime {
-        seconds: EPOCH_SECONDS,
-        nanoseconds: 0,
-    });
+fn virtual_stat(mut stat: types::DescriptorStat, start: Datetime) -> types::DescriptorStat {
+    let start = Some(start);
     stat.link_count = 1;
     stat.data_access_timestamp = start;
     stat.data_modification_timestamp = start;
@@ -331,6 +327,9 @@ impl types::HostDescriptor for JobState {
             }
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        if self.reverse_listings {
+            entries.reverse();
+        }
         self.places.listings.insert(listed.rep(), entries.into());
         Ok(listed)
     }
@@ -350,7 +349,9 @@ impl types::HostDescriptor for JobState {
     }
 
     fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<types::DescriptorStat> {
-        types::HostDescriptor::stat(&mut self.filesystem(), fd).map(virtual_stat)
+        let start = self.clock.start();
+        let stat = types::HostDescriptor::stat(&mut self.filesystem(), fd);
+        stat.map(|stat| virtual_stat(stat, start))
     }
 
     fn stat_at(
@@ -360,8 +361,9 @@ impl types::HostDescriptor for JobState {
         path: String,
     ) -> FsResult<types::DescriptorStat> {
         let stat = types::HostDescriptor::stat_at(&mut self.filesystem(), fd, flags, path);
+        let start = self.clock.start();
         self.counted("wasi:filesystem/stat-at", stat)
-            .map(virtual_stat)
+            .map(|stat| virtual_stat(stat, start))
     }
 
     fn set_times_at(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::Limits;
+use super::{Limits, Surroundings};
 use crate::kb::ContentHash;
 
 /// One input file, already copied to `/in`.
@@ -47,6 +47,8 @@ pub struct Job {
     pub options: Vec<(String, String)>,
     /// What the job may use.
     pub limits: Limits,
+    /// What must not matter to it.
+    pub surroundings: Surroundings,
     /// Set to end the job at the next tick.
     pub cancel: Arc<AtomicBool>,
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::Surroundings;
 use super::bindings::{job, types};
 use super::clocks::VirtualClock;
 use super::filesystem::Places;
@@ -38,6 +39,8 @@ pub(super) struct JobState {
     pub(super) watch: Watch,
     pub(super) quota: Quota,
     pub(super) places: Places,
+    /// Whether directories are listed from the last name to the first.
+    pub(super) reverse_listings: bool,
     pub(super) denied: BTreeMap<&'static str, u64>,
     pub(super) log: Vec<String>,
     pub(super) cancel: Arc<AtomicBool>,
@@ -49,6 +52,7 @@ impl JobState {
     pub(super) fn new(
         wasi: WasiCtx,
         digest: &[u8; 32],
+        surroundings: &Surroundings,
         memory: MemoryMeter,
         watch: Watch,
         quota: Quota,
@@ -56,18 +60,20 @@ impl JobState {
     ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES_MAX);
+        let seed = surroundings.seed(digest);
         Self {
             wasi,
             table,
-            clock: VirtualClock::default(),
-            random: SeededRandom::new("random", digest),
-            insecure_random: SeededRandom::new("insecure", digest),
+            clock: VirtualClock::new(surroundings),
+            random: SeededRandom::new("random", &seed),
+            insecure_random: SeededRandom::new("insecure", &seed),
             stdout: Capture::default(),
             stderr: Capture::default(),
             memory,
             watch,
             quota,
             places: Places::default(),
+            reverse_listings: surroundings.reverse_listings,
             denied: BTreeMap::new(),
             log: Vec::new(),
             cancel,

@@ -64,6 +64,7 @@ impl Rig {
             },
             assets: Vec::new(),
             options: Vec::new(),
+            surroundings: Surroundings::default(),
             limits: Limits {
                 cpu_max: Duration::from_secs(10),
                 memory_bytes_max: 64 * MIB,
@@ -406,6 +407,40 @@ fn time_and_chance_depend_on_the_input_alone() {
     assert_eq!(first, Rig::new("clock").page());
     assert!(first.starts_with("Ok(1000000000."), "{first}");
     assert_ne!(first, Rig::new("clock other").page(), "another seed");
+}
+
+#[test]
+fn other_surroundings_are_seen() {
+    let page = |input: &str, surroundings| {
+        let mut rig = Rig::new(input);
+        rig.job.surroundings = surroundings;
+        rig.page()
+    };
+    let usual = Surroundings::default();
+    let check = |input: &str, other: Surroundings| {
+        assert_eq!(page(input, usual), page(input, usual), "{input}");
+        assert_ne!(page(input, usual), page(input, other), "{input}");
+    };
+    let later = Surroundings {
+        clock_ahead: Duration::from_secs(86_400),
+        ..usual
+    };
+    check("tell-clock", later);
+    check("files", later);
+    check(
+        "tell-random",
+        Surroundings {
+            random_salt: 1,
+            ..usual
+        },
+    );
+    check(
+        "tell-order",
+        Surroundings {
+            reverse_listings: true,
+            ..usual
+        },
+    );
 }
 
 #[test]

@@ -21,7 +21,8 @@ use super::set::CacheDir;
 use super::state::JobState;
 use super::stdio;
 use super::{
-    Inspection, JobFailure, JobReport, Limits, Plugin, PluginError, PluginIdentity, WantedLimits,
+    Inspection, JobFailure, JobReport, Limits, Plugin, PluginError, PluginIdentity, Surroundings,
+    WantedLimits,
 };
 use crate::kb::{ContentHash, PluginDigest};
 use crate::userdir::plugins::{InstalledPlugin, Store};
@@ -109,7 +110,7 @@ impl Workshop {
         let name = stdio::line(&path.display().to_string());
         let digest = PluginDigest(ContentHash::of(wasm));
         let pre = self.pre(&name, path, wasm, &digest)?;
-        let (description, _report) = describe(&pre);
+        let (description, _report) = describe(&pre, &Surroundings::default());
         let failed = |reason| PluginError::Describe {
             name: name.clone(),
             reason,
@@ -184,8 +185,9 @@ fn is_builtin(digest: &PluginDigest) -> bool {
 }
 
 /// Asks a component what it is, under limits of its own and without any directory.
-fn describe(
+pub(super) fn describe(
     pre: &FileConverterPre<JobState>,
+    surroundings: &Surroundings,
 ) -> (Result<types::Description, JobFailure>, JobReport) {
     let limits = Limits {
         cpu_max: DESCRIBE_CPU_MAX,
@@ -196,6 +198,7 @@ fn describe(
         input: None,
         output: None,
         seed: &[0; 32],
+        surroundings,
         limits: &limits,
         cancel: &Arc::new(AtomicBool::new(false)),
     };

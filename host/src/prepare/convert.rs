@@ -1,6 +1,7 @@
 //! One preparation from the staged input to the prepared document: assets, conversion, collection,
 //! analysis, sync.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,12 +11,15 @@ use super::cache::{Key, PrepareCache};
 use super::collect::{self, CollectError, Collected};
 use super::input::{self, Staged};
 use super::validate::{self, Warnings};
-use super::{Analysis, PrepareError, PreparedDocument, StagingError, StagingRoot, assets, staging};
+use super::{
+    Analysis, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot, assets,
+    rehearsal, staging,
+};
 use crate::enumerate::Source;
 use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{
     ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits, Plugin,
-    PluginIdentity, PluginSet,
+    PluginIdentity, PluginSet, Surroundings,
 };
 
 /// What converts a staged input. The pool knows no more of it.
@@ -41,9 +45,11 @@ impl Convert for Conversion {
             options: &self.options,
             cache: self.cache.as_ref(),
             strict: self.strict,
+            surroundings: Surroundings::default(),
             cancel: &self.cancel,
         };
-        convert_with(&self.plugins, staged, &call)
+        let (document, _converted) = convert_with(&self.plugins, staged, &call)?;
+        Ok(document)
     }
 }
 
@@ -57,6 +63,8 @@ pub struct Single<'a> {
     pub cache: Option<&'a PrepareCache>,
     /// Whether an attempt at what the sandbox refuses is an error.
     pub strict: bool,
+    /// What must not matter to the converter; the default but for a converter on trial.
+    pub surroundings: Surroundings,
     /// Where the files lie that the input refers to; `None`: beside the input.
     pub assets_dir: Option<&'a Path>,
     /// Set to stop.
@@ -73,6 +81,36 @@ pub fn prepare_one(
     staging: &StagingRoot,
     single: &Single<'_>,
 ) -> Result<PreparedDocument, PrepareError> {
+    let (document, _converted) = prepare_single(source, plugins, staging, single)?;
+    Ok(document)
+}
+
+/// Prepares one input on this thread, and looks at what its converter left undeclared.
+///
+/// # Errors
+/// As [`prepare_one`].
+pub fn rehearse(
+    source: &Source,
+    plugins: &PluginSet,
+    staging: &StagingRoot,
+    single: &Single<'_>,
+) -> Result<Rehearsal, PrepareError> {
+    let (document, converted) = prepare_single(source, plugins, staging, single)?;
+    let declared: BTreeSet<&str> = converted.files.iter().map(|file| &*file.path).collect();
+    let undeclared = rehearsal::undeclared(&document.staging, &declared)?;
+    Ok(Rehearsal {
+        document,
+        undeclared,
+        left_out: rehearsal::left_out(&converted.files),
+    })
+}
+
+fn prepare_single(
+    source: &Source,
+    plugins: &PluginSet,
+    staging: &StagingRoot,
+    single: &Single<'_>,
+) -> Result<(PreparedDocument, Converted), PrepareError> {
     let mut staged = {
         let _span = tracing::info_span!("copy", seq = source.seq.0).entered();
         let bytes_max = single.limits.input_bytes_max;
@@ -86,6 +124,7 @@ pub fn prepare_one(
         options: single.options,
         cache: single.cache,
         strict: single.strict,
+        surroundings: single.surroundings,
         cancel: &single.cancel,
     };
     convert_with(plugins, staged, &call)
@@ -97,6 +136,7 @@ struct Call<'a> {
     options: &'a [(String, String)],
     cache: Option<&'a PrepareCache>,
     strict: bool,
+    surroundings: Surroundings,
     cancel: &'a Arc<AtomicBool>,
 }
 
@@ -125,7 +165,7 @@ fn convert_with(
     plugins: &PluginSet,
     staged: Staged,
     call: &Call<'_>,
-) -> Result<PreparedDocument, PrepareError> {
+) -> Result<(PreparedDocument, Converted), PrepareError> {
     match plugins.converter(&staged.media_type) {
         Some(plugin) => {
             let limits = plugin.limits(call.limits);
@@ -139,12 +179,12 @@ fn convert_with(
     }
 }
 
-/// The straight line of one conversion.
+/// The straight line of one conversion: the document, and what the converter said of it.
 fn convert_staged(
     guest: &dyn Guest,
     staged: Staged,
     call: &Call<'_>,
-) -> Result<PreparedDocument, PrepareError> {
+) -> Result<(PreparedDocument, Converted), PrepareError> {
     let seq = staged.seq.0;
     if call.cancel.load(Ordering::Relaxed) {
         return Err(PrepareError::Cancelled(staged.display));
@@ -184,7 +224,8 @@ fn convert_staged(
         limits: job.limits,
         assets,
     };
-    Ok(document(run, staged, &converted, collected, warnings))
+    let document = document(run, staged, &converted, collected, warnings);
+    Ok((document, converted))
 }
 
 /// Where a conversion is looked up and kept.
@@ -298,6 +339,7 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
         assets: Vec::new(),
         options: call.options.to_vec(),
         limits: call.limits.clone(),
+        surroundings: call.surroundings,
         cancel: Arc::clone(call.cancel),
     }
 }
@@ -533,9 +575,10 @@ mod tests {
             options: &[],
             cache: None,
             strict: false,
+            surroundings: Surroundings::default(),
             cancel: &cancel,
         };
-        convert_staged(guest, staged, &call)
+        convert_staged(guest, staged, &call).map(|(document, _)| document)
     }
 
     fn staged_entries(dir: &Path) -> usize {

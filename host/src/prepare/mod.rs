@@ -18,6 +18,7 @@ mod intake;
 mod placeholder;
 mod pool;
 mod provenance;
+mod rehearsal;
 mod staging;
 #[cfg(test)]
 mod testing;
@@ -25,7 +26,7 @@ mod validate;
 mod window;
 
 pub use cache::PrepareCache;
-pub use convert::{Single, prepare_one};
+pub use convert::{Single, prepare_one, rehearse};
 pub use document::{
     Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, Section, SkipReason,
     TermKind,
@@ -35,5 +36,6 @@ pub use export::export;
 pub use placeholder::resolve_placeholders;
 pub use pool::{Message, Options, Preparations, start};
 pub use provenance::{Converter, Granted, Provenance};
+pub use rehearsal::Rehearsal;
 pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};
 pub use window::Window;

@@ -378,6 +378,21 @@ fn files() -> Result<Document, ConvertError> {
     page(&text)
 }
 
+/// A page with the names of a directory, as they come.
+fn tell_order() -> Result<Document, ConvertError> {
+    fs::create_dir("/out/dir").map_err(broken)?;
+    for name in ["q", "b", "z"] {
+        fs::write(format!("/out/dir/{name}"), name).map_err(broken)?;
+    }
+    let mut text = "# Order\n\n".to_owned();
+    for entry in fs::read_dir("/out/dir").map_err(broken)? {
+        let path = entry.map_err(broken)?.path();
+        text.push_str(&format!("- {}\n", path.display()));
+        fs::remove_file(path).map_err(broken)?;
+    }
+    page(&text)
+}
+
 /// Writes, shortens and removes again and again, within its limits at any moment.
 fn churn() -> Result<Document, ConvertError> {
     for _ in 0..200 {
@@ -492,6 +507,18 @@ fn exhaust(word: &str, argument: &str) -> Result<Document, ConvertError> {
                 return Err(ConvertError::Cancelled);
             }
         },
+        // What a converter on trial must not do.
+        "tell-clock" => page(&format!("# Clock\n\n{:?}\n", SystemTime::now())),
+        "tell-random" => {
+            let random = RandomState::new().build_hasher().finish();
+            page(&format!("# Random\n\n{random:x}\n"))
+        }
+        "tell-order" => tell_order(),
+        "fragile" => {
+            let broken = |c: char| c == char::REPLACEMENT_CHARACTER || c.is_control();
+            assert!(!argument.contains(broken), "broken text");
+            page(argument)
+        }
         _ => Err(ConvertError::Unsupported(format!("no behaviour `{word}`"))),
     }
 }
