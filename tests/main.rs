@@ -13,6 +13,7 @@ mod support;
 
 mod add;
 mod bad_input;
+mod choosing;
 mod cli;
 mod concurrency;
 mod convert;

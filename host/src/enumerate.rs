@@ -1,10 +1,12 @@
 //! Turns the paths on the command line into the inputs of a run. The only place where input order
 //! is decided: the PATHs as given, and bytewise per path component within each.
 //!
-//! May read directories; may not read the registry, take the lock or write.
+//! May read directories, and how a file begins; may not read the registry, take the lock or write.
 //!
 //! Invariant: the same paths over the same files give the same inputs in the same order, each file
 //! at most once, with sequence numbers from 0 without a gap.
+
+mod head;
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{Walk, WalkBuilder};
+
+pub(crate) use head::open;
 
 use crate::kb::{KbRoot, PathError, SafeLine, Seq, SourceKey, identity, layout};
 
@@ -47,8 +51,10 @@ pub struct Source {
     pub key: SourceKey,
     /// Its file name, lossily decoded. Untrusted.
     pub file_name: String,
-    /// The media type its name stands for; `None` for a named file that no converter takes.
+    /// What its content or its name stands for; `None` for a named file that no converter takes.
     pub media_type: Option<String>,
+    /// What its name stands for, where its content is another.
+    pub misnamed_as: Option<String>,
     /// Named on the command line, not found in a folder.
     pub named: bool,
 }
@@ -79,6 +85,9 @@ pub enum EnumerateError {
     /// A named path inside the KB's own `wiki/` or `.openkb/`.
     #[error("add `{0}`: it belongs to the knowledge base itself")]
     OwnFile(String),
+    /// Its name stands for text and its content for a format that no converter takes.
+    #[error("convert `{0}`: it is {1} by its content, which no converter takes")]
+    Misnamed(String, &'static str),
     /// A file name that is no UTF-8 and so cannot be stored.
     #[error("add `{0}`: its name is not UTF-8")]
     NameNotUtf8(String),
@@ -95,10 +104,36 @@ pub struct Inputs {
     pub skipped_unsupported: u64,
 }
 
+/// A file that may become an input.
+pub struct Met<'a> {
+    /// Its file name. Untrusted.
+    pub name: &'a str,
+    /// Named on the command line, not found in a folder.
+    pub named: bool,
+    /// Reads how it begins: at most so many bytes, none if it cannot be read.
+    pub head: &'a dyn Fn(usize) -> Vec<u8>,
+}
+
+/// What a file is to the converters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One takes it.
+    Taken {
+        /// As what.
+        media_type: String,
+        /// What its name stands for, where its content is another.
+        misnamed_as: Option<String>,
+    },
+    /// Its name stands for text and its content for this media type, which none takes.
+    Misnamed(&'static str),
+    /// None takes it.
+    Other,
+}
+
 /// What decides whether a walked file is an input.
 pub struct Filter<'a> {
-    /// The media type for a file name, if a converter takes it.
-    pub media_type_of: &'a dyn Fn(&str) -> Option<String>,
+    /// What a file is to the converters.
+    pub kind_of: &'a dyn Fn(&Met<'_>) -> Kind,
     /// The KB, whose own files are left out; `None` for `convert`.
     pub kb: Option<&'a KbRoot>,
 }
@@ -210,8 +245,8 @@ impl Listing<'_> {
         let Some(name) = name.and_then(OsStr::to_str).map(str::to_owned) else {
             return self.refuse(path, EnumerateError::NameNotUtf8(shown(path)));
         };
-        let media_type = (self.filter.media_type_of)(&name);
-        self.accept(path, canonical, name, media_type, true);
+        let kind = self.kind_of(path, &name, true);
+        self.accept(path, canonical, name, kind, true);
     }
 
     /// Takes the files of a folder, sorted bytewise per component.
@@ -239,8 +274,8 @@ impl Listing<'_> {
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
             return;
         }
-        let media_type = (self.filter.media_type_of)(&entry.file_name().to_string_lossy());
-        if media_type.is_none() {
+        let kind = self.kind_of(entry.path(), &entry.file_name().to_string_lossy(), false);
+        if kind == Kind::Other {
             self.inputs.skipped_unsupported += 1;
             return;
         }
@@ -254,7 +289,16 @@ impl Listing<'_> {
             .expect("a walk yields paths beneath its root");
         // No link was followed below the root, so this is canonical without asking the system.
         let canonical = canonical.join(relative);
-        self.accept(entry.path(), canonical, name.to_owned(), media_type, false);
+        self.accept(entry.path(), canonical, name.to_owned(), kind, false);
+    }
+
+    fn kind_of(&self, path: &Path, name: &str, named: bool) -> Kind {
+        let head = |bytes_max| head::head(path, named, bytes_max);
+        (self.filter.kind_of)(&Met {
+            name,
+            named,
+            head: &head,
+        })
     }
 
     fn accept(
@@ -262,7 +306,7 @@ impl Listing<'_> {
         path: &Path,
         canonical: PathBuf,
         file_name: String,
-        media_type: Option<String>,
+        kind: Kind,
         named: bool,
     ) {
         if canonical.to_str().is_none() {
@@ -271,6 +315,17 @@ impl Listing<'_> {
         if self.seen.contains(&canonical) {
             return;
         }
+        let (media_type, misnamed_as) = match kind {
+            Kind::Taken {
+                media_type,
+                misnamed_as,
+            } => (Some(media_type), misnamed_as),
+            Kind::Other => (None, None),
+            Kind::Misnamed(content) => {
+                self.seen.insert(canonical);
+                return self.refuse(path, EnumerateError::Misnamed(shown(path), content));
+            }
+        };
         let seq = self.take_seq();
         self.inputs.sources.push(Source {
             seq,
@@ -279,6 +334,7 @@ impl Listing<'_> {
             key: identity::source_key(&canonical, self.filter.kb),
             file_name,
             media_type,
+            misnamed_as,
             named,
         });
         self.seen.insert(canonical);
@@ -401,10 +457,14 @@ mod tests {
 
     use super::*;
 
-    fn media_type(name: &str) -> Option<String> {
-        name.to_lowercase()
-            .ends_with(".md")
-            .then(|| "text/markdown".to_owned())
+    fn kind(met: &Met<'_>) -> Kind {
+        if !met.name.to_lowercase().ends_with(".md") {
+            return Kind::Other;
+        }
+        Kind::Taken {
+            media_type: "text/markdown".to_owned(),
+            misnamed_as: None,
+        }
     }
 
     struct Rig {
@@ -435,7 +495,7 @@ mod tests {
         fn list(&self, paths: &[&str]) -> Inputs {
             let paths: Vec<_> = paths.iter().map(|path| self.at(path)).collect();
             let filter = Filter {
-                media_type_of: &media_type,
+                kind_of: &kind,
                 kb: self.kb.as_ref(),
             };
             sources(&paths, &filter)

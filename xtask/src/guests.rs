@@ -52,7 +52,7 @@ struct Guest {
     embed: bool,
 }
 
-const GUESTS: [Guest; 3] = [
+const GUESTS: [Guest; 4] = [
     Guest {
         name: "markdown",
         folder: "plugins/markdown",
@@ -69,6 +69,12 @@ const GUESTS: [Guest; 3] = [
         name: "hostile",
         folder: "tests/guests/hostile",
         artifact: "kbhost_test_hostile.wasm",
+        embed: false,
+    },
+    Guest {
+        name: "contender",
+        folder: "tests/guests/contender",
+        artifact: "kbhost_test_contender.wasm",
         embed: false,
     },
 ];

@@ -30,7 +30,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
     let plugins = Arc::new(engine::plugins(args.plugin.as_deref())?);
     let inputs = tracing::info_span!("enumerate").in_scope(|| {
         let filter = Filter {
-            media_type_of: &|name| plugins.media_type_of(name),
+            kind_of: &|met| plugins.kind_of(met),
             kb: Some(&root),
         };
         enumerate::sources(&args.paths, &filter)

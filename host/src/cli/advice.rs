@@ -419,6 +419,11 @@ fn of_enumerate(error: &EnumerateError) -> Advice {
             "files of the knowledge base itself are read with `kbhost show DOC`; copy the file out \
              to add it as a document",
         ),
+        EnumerateError::Misnamed(..) => Advice::new(
+            Exit::Failed,
+            "misnamed",
+            "`kbhost formats` lists what is taken; `--plugin FILE.wasm` names another converter",
+        ),
         EnumerateError::NameNotUtf8(_) => Advice::new(
             Exit::Failed,
             "name-not-utf8",

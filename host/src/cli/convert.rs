@@ -68,7 +68,7 @@ pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError>
 /// The file as an input, by the same rules as `add`.
 fn the_source(file: &Path, plugins: &PluginSet) -> Result<Source, CommandError> {
     let filter = Filter {
-        media_type_of: &|name| plugins.media_type_of(name),
+        kind_of: &|met| plugins.kind_of(met),
         kb: None,
     };
     let mut inputs = enumerate::sources(&[file.to_owned()], &filter);

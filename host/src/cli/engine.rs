@@ -8,7 +8,7 @@ use super::args::ConversionArgs;
 use super::error::CommandError;
 use super::plugin::Meant;
 use crate::enumerate::Source;
-use crate::plugin::{CacheDir, Limits, PluginError, PluginSet, Surroundings};
+use crate::plugin::{CacheDir, Limits, Plugin, PluginError, PluginSet, Surroundings};
 use crate::prepare::{
     self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
 };
@@ -116,19 +116,21 @@ pub(super) fn prepare_one(
         cache: cache.as_ref(),
         strict: conversion.strict,
         surroundings: Surroundings::default(),
+        converter: None,
         assets_dir: None,
         cancel,
     };
     prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
 }
 
-/// Prepares an input once more, without the cache; the files that it refers to lie in `assets_dir`.
+/// Prepares an input once more, with this converter and without the cache; the files that it refers to lie in `assets_dir`.
 ///
 /// # Errors
 /// As the worker pool would report it.
 pub(super) fn prepare_again(
     source: &Source,
     plugins: &PluginSet,
+    converter: &Plugin,
     staging: &StagingRoot,
     assets_dir: &Path,
     cancel: Arc<AtomicBool>,
@@ -139,6 +141,7 @@ pub(super) fn prepare_again(
         cache: None,
         strict: false,
         surroundings: Surroundings::default(),
+        converter: Some(converter),
         assets_dir: Some(assets_dir),
         cancel,
     };

@@ -7,7 +7,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::table::Table;
 use super::ui::Ui;
-use crate::plugin::Format;
+use crate::plugin::{Format, Standing};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -42,6 +42,13 @@ fn cells(format: &Format) -> [String; 5] {
         format.extensions.join(", "),
         format.plugin.clone(),
         format.version.clone(),
-        if format.used { "yes" } else { "no" }.to_owned(),
+        match format.standing {
+            Standing::Preferred => "preferred",
+            Standing::BuiltIn => "built in",
+            Standing::Only => "yes",
+            Standing::Probed => "if surest",
+            Standing::Unused => "no",
+        }
+        .to_owned(),
     ]
 }

@@ -19,7 +19,7 @@ use super::ui::Ui;
 use crate::enumerate::Source;
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbRoot, SafeLine, Seq, layout};
-use crate::plugin::PluginSet;
+use crate::plugin::{Plugin, PluginSet};
 use crate::prepare::{Converter, Granted, Provenance, StagingRoot};
 
 /// What is said of one document.
@@ -186,12 +186,14 @@ impl Verifier {
             key: row.source_key.clone(),
             file_name: recorded.file_name.clone(),
             media_type: Some(recorded.media_type.clone()),
+            misnamed_as: None,
             named: false,
         };
         engine::load(&self.plugins, [&source])?;
-        if let Some(reason) = self.other_converter(&recorded) {
-            return Ok(cannot(&reason));
-        }
+        let plugin = match self.same_converter(&recorded) {
+            Ok(plugin) => plugin,
+            Err(reason) => return Ok(cannot(&reason)),
+        };
         let assets_dir = if recorded.assets.is_empty() {
             self.nothing.as_path()
         } else {
@@ -201,8 +203,14 @@ impl Verifier {
             }
         };
         let cancel = Arc::clone(&self.signals.cancel);
-        let prepared =
-            engine::prepare_again(&source, &self.plugins, &self.staging, assets_dir, cancel);
+        let prepared = engine::prepare_again(
+            &source,
+            &self.plugins,
+            &plugin,
+            &self.staging,
+            assets_dir,
+            cancel,
+        );
         let document = match prepared {
             Ok(document) => document,
             Err(error) if error.is_of_the_kb() || is_cancelled(&error) => {
@@ -221,22 +229,27 @@ impl Verifier {
         Ok(judge(&recorded, &now))
     }
 
-    /// Why the converter at hand is not the one that made the document.
-    fn other_converter(&self, recorded: &Provenance) -> Option<String> {
+    /// The converter that made the document, of those that may be chosen for it; else why there is
+    /// none.
+    fn same_converter(&self, recorded: &Provenance) -> Result<Plugin, String> {
         let by = format!("{} {}", recorded.plugin.name, recorded.plugin.version);
-        let Some(plugin) = self.plugins.converter(&recorded.media_type) else {
-            return Some(format!("it was converted by `{by}`, which is not at hand"));
-        };
-        if Converter::from(plugin.identity()) != recorded.plugin {
-            let (name, version) = (&plugin.identity().name, &plugin.identity().version);
-            return Some(format!(
+        let at_hand = self.plugins.converters(&recorded.media_type);
+        let same = |plugin: &&Plugin| Converter::from(plugin.identity()) == recorded.plugin;
+        let Some(plugin) = at_hand.iter().find(same) else {
+            let Some(other) = at_hand.first().map(Plugin::identity) else {
+                return Err(format!("it was converted by `{by}`, which is not at hand"));
+            };
+            let (name, version) = (&other.name, &other.version);
+            return Err(format!(
                 "it was converted by another converter, `{by}`; at hand is `{name} {version}`"
             ));
-        }
+        };
         // The plugin's manifest may ask for others than the run's.
         let limits = plugin.limits(&engine::limits());
-        (Granted::from(&limits) != recorded.limits)
-            .then(|| "it was converted under other limits".to_owned())
+        if Granted::from(&limits) != recorded.limits {
+            return Err("it was converted under other limits".to_owned());
+        }
+        Ok(plugin.clone())
     }
 }
 

@@ -2,17 +2,39 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::answer;
 use super::bindings::{FileConverterPre, types};
 use super::call::Sandbox;
 use super::state::JobState;
-use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, WantedLimits};
-use crate::kb::PluginDigest;
+use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings, WantedLimits};
+use crate::kb::{ContentHash, PluginDigest};
 
 /// What a file is called that a forced converter is asked for and that it does not know.
 const UNKNOWN_MEDIA_TYPE: &str = "application/octet-stream";
+
+/// As sure as a converter can be.
+const SCORE_MAX: u8 = 100;
+
+/// To look at a few kilobytes takes a moment, and several converters are asked for one document.
+const PROBE_CPU_MAX: Duration = Duration::from_secs(2);
+
+/// What a converter is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Probe<'a> {
+    /// How the input begins.
+    pub head: &'a [u8],
+    /// The user's file name. Untrusted.
+    pub name: &'a str,
+    /// Digest of the input: the seed of the guest's randomness.
+    pub seed: &'a ContentHash,
+    /// Limits of the call, but for CPU time, of which there is less.
+    pub limits: &'a Limits,
+    /// Set to end the call at the next tick.
+    pub cancel: &'a Arc<AtomicBool>,
+}
 
 /// Name, version and digest of a component.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -133,6 +155,37 @@ impl Plugin {
             memory_bytes_peak = report.memory_bytes_peak,
             "the call is over"
         );
+        (answer.map_err(|failure| self.error(failure)), report)
+    }
+
+    /// Calls `probe` in a fresh sandbox without any directory: how sure the converter is, 0 to 100,
+    /// that it reads this.
+    pub fn probe(&self, probe: &Probe<'_>) -> (Result<u8, JobError>, JobReport) {
+        let _span = tracing::info_span!("probe", plugin = self.0.identity.name).entered();
+        let limits = self.limits(probe.limits);
+        let limits = Limits {
+            cpu_max: limits.cpu_max.min(PROBE_CPU_MAX),
+            ..limits
+        };
+        let sandbox = Sandbox {
+            input: None,
+            output: None,
+            seed: probe.seed.as_bytes(),
+            surroundings: &Surroundings::default(),
+            limits: &limits,
+            cancel: probe.cancel,
+        };
+        let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
+            guest
+                .kbhost_converter_converter()
+                .call_probe(store, probe.head, probe.name)
+        });
+        let answer = answer.and_then(|score| match score {
+            0..=SCORE_MAX => Ok(score),
+            score => Err(JobFailure::InvalidOutput(format!(
+                "it is sure by {score} of {SCORE_MAX}"
+            ))),
+        });
         (answer.map_err(|failure| self.error(failure)), report)
     }
 

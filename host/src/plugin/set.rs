@@ -1,13 +1,23 @@
-//! The converters of this run: loaded before the pool starts, shared read-only by all workers.
+//! The converters of this run: which of them take a file, loaded before the pool starts, shared
+//! read-only by all workers.
+//!
+//! A forced converter takes everything. Else the media type is what the name stands for, unless
+//! `content` has reasons to say otherwise, and is converted by the one that the user prefers for it;
+//! else by a built-in one, so that what is installed takes no format away unasked; else by the
+//! installed one that is surest, which each input has to show (`prepare/contest.rs`).
+//!
+//! Invariant: whatever may be chosen for an input is loaded before the first worker starts.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::builtin::{BUILTIN, Builtin};
+use super::content::{Content, HEAD_BYTES_MAX};
 use super::stdio;
 use super::workshop::Workshop;
 use super::{AcceptedType, Inspection, Plugin, PluginError};
+use crate::enumerate::{Kind, Met};
 use crate::userdir;
 use crate::userdir::plugins::{InstalledPlugin, Store, StoreError};
 
@@ -93,8 +103,10 @@ impl<'a> Candidate<'a> {
 pub struct Format {
     /// `text/markdown`.
     pub media_type: String,
-    /// Whether this converter is the one that is used for it.
+    /// Whether this converter is used for it.
     pub used: bool,
+    /// Why, or that it is not.
+    pub standing: Standing,
     /// The converter.
     pub plugin: String,
     /// Its version.
@@ -103,6 +115,22 @@ pub struct Format {
     pub extensions: Vec<String>,
     /// Whether it comes with the program.
     pub builtin: bool,
+}
+
+/// What a converter is to a media type that it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Standing {
+    /// Used: the user prefers it.
+    Preferred,
+    /// Used: it comes with the program.
+    BuiltIn,
+    /// Used: there is no other.
+    Only,
+    /// Used for the inputs that it is surest of.
+    Probed,
+    /// Another is used.
+    Unused,
 }
 
 impl fmt::Debug for PluginSet {
@@ -139,26 +167,53 @@ impl PluginSet {
         Ok(set)
     }
 
-    /// The media type that a file of this name would be given, and whether a converter takes it.
-    /// Looks at the name only; starts nothing. A forced converter takes every file.
+    /// What a file is to these converters. Starts nothing. A forced converter takes every file, and
+    /// nothing is read for it.
     #[must_use]
-    pub fn media_type_of(&self, file_name: &str) -> Option<String> {
-        let extension = Path::new(file_name).extension();
+    pub fn kind_of(&self, met: &Met<'_>) -> Kind {
+        let extension = Path::new(met.name).extension();
         let extension = extension
             .and_then(|extension| extension.to_str())
             .map(str::to_lowercase);
+        let taken = |media_type: &str| Kind::Taken {
+            media_type: media_type.to_owned(),
+            misnamed_as: None,
+        };
         if let Some(forced) = &self.forced {
-            return Some(forced.media_type_of(extension.as_deref()).to_owned());
+            return taken(forced.media_type_of(extension.as_deref()));
         }
-        let extension = extension?;
+        let by_name = extension.and_then(|extension| self.media_type_of(&extension));
+        let content = Content::of(&(met.head)(HEAD_BYTES_MAX));
+        let mut by_content = content.media_types().iter();
+        let by_content = by_content.find(|media_type| !self.contenders(media_type).is_empty());
+        match (by_name, by_content) {
+            (Some(name), _) if !content.outweighs(name) => taken(name),
+            (Some(name), Some(content)) => Kind::Taken {
+                media_type: (*content).to_owned(),
+                misnamed_as: Some(name.to_owned()),
+            },
+            (Some(name), None) if content.rules_out(name) => {
+                Kind::Misnamed(content.media_types()[0])
+            }
+            (Some(name), None) => taken(name),
+            // Text that says what it is may be anybody's template or source: it is to be named.
+            (None, Some(media_type)) if met.named || matches!(content, Content::Marked(_)) => {
+                taken(media_type)
+            }
+            (None, _) => Kind::Other,
+        }
+    }
+
+    /// What files with `extension` (lower case) are, if a converter takes them.
+    fn media_type_of(&self, extension: &str) -> Option<&str> {
         let of_extension = || {
             self.candidates()
-                .filter_map(|candidate| Some((candidate, candidate.media_type_of(&extension)?)))
+                .filter_map(|candidate| Some((candidate, candidate.media_type_of(extension)?)))
         };
         of_extension()
             .find(|(candidate, media_type)| self.is_preferred(*candidate, media_type))
             .or_else(|| of_extension().next())
-            .map(|(_, media_type)| media_type.to_owned())
+            .map(|(_, media_type)| media_type)
     }
 
     /// Takes the user's installed plugins into account.
@@ -221,9 +276,10 @@ impl PluginSet {
             };
             for mut accepted in candidate.accepts() {
                 accepted.extensions.sort_unstable();
-                let chosen = self.chosen(&accepted.media_type);
+                let standing = self.standing(candidate, &accepted.media_type);
                 formats.push(Format {
-                    used: chosen.is_some_and(|chosen| chosen.name() == candidate.name()),
+                    used: standing != Standing::Unused,
+                    standing,
                     media_type: accepted.media_type,
                     plugin: candidate.name().to_owned(),
                     version: version.to_owned(),
@@ -244,14 +300,35 @@ impl PluginSet {
         preferred.is_some_and(|name| name == candidate.name()) && candidate.takes(media_type)
     }
 
-    /// The one that converts files of this media type: what the user prefers, else a built-in one.
-    fn chosen(&self, media_type: &str) -> Option<Candidate<'_>> {
-        self.candidates()
-            .find(|candidate| self.is_preferred(*candidate, media_type))
-            .or_else(|| {
-                self.candidates()
-                    .find(|candidate| candidate.takes(media_type))
-            })
+    /// Those that convert files of this media type: the one that the user prefers, else the built-in
+    /// one, else every installed one that takes it, in order of their names.
+    fn contenders(&self, media_type: &str) -> Vec<Candidate<'_>> {
+        let takers = || {
+            self.candidates()
+                .filter(|candidate| candidate.takes(media_type))
+        };
+        let mut alone = takers()
+            .filter(|candidate| self.is_preferred(*candidate, media_type))
+            .chain(takers().filter(|candidate| matches!(candidate, Candidate::Builtin(..))));
+        match alone.next() {
+            Some(candidate) => vec![candidate],
+            None => takers().collect(),
+        }
+    }
+
+    fn standing(&self, candidate: Candidate<'_>, media_type: &str) -> Standing {
+        let contenders = self.contenders(media_type);
+        if contenders.iter().all(|one| one.name() != candidate.name()) {
+            Standing::Unused
+        } else if self.is_preferred(candidate, media_type) {
+            Standing::Preferred
+        } else if matches!(candidate, Candidate::Builtin(..)) {
+            Standing::BuiltIn
+        } else if contenders.len() == 1 {
+            Standing::Only
+        } else {
+            Standing::Probed
+        }
     }
 
     fn load_candidate(&self, candidate: Candidate<'_>) -> Result<Plugin, PluginError> {
@@ -267,7 +344,7 @@ impl PluginSet {
         Ok(candidate.slot().get_or_init(|| plugin).clone())
     }
 
-    /// Compiles, or takes from the cache, every converter that takes one of `media_types`. To be
+    /// Compiles, or takes from the cache, every converter that may be chosen for one of `media_types`. To be
     /// called on the main thread before workers start: compilation uses rayon itself.
     ///
     /// # Errors
@@ -277,20 +354,24 @@ impl PluginSet {
             return Ok(());
         }
         for media_type in media_types {
-            if let Some(candidate) = self.chosen(media_type) {
+            for candidate in self.contenders(media_type) {
                 self.load_candidate(candidate)?;
             }
         }
         Ok(())
     }
 
-    /// The converter for a media type that was loaded.
+    /// The converters of which one is to be chosen for a media type that was loaded; none if none
+    /// takes it.
     #[must_use]
-    pub fn converter(&self, media_type: &str) -> Option<Plugin> {
-        if self.forced.is_some() {
-            return self.forced.clone();
+    pub fn converters(&self, media_type: &str) -> Vec<Plugin> {
+        if let Some(forced) = &self.forced {
+            return vec![forced.clone()];
         }
-        self.chosen(media_type)?.slot().get().cloned()
+        let contenders = self.contenders(media_type).into_iter();
+        contenders
+            .filter_map(|candidate| candidate.slot().get().cloned())
+            .collect()
     }
 
     /// Every extension some converter takes, sorted, for messages.
@@ -328,6 +409,8 @@ mod tests {
             format!(
                 r#"{{"name":"{name}","version":"1.0.0","digest":"{digest}","world":"w",
                 "accepts":[{{"media_type":"text/markdown","extensions":["md"]}},
+                {{"media_type":"text/x-both","extensions":["both"]}},
+                {{"media_type":"image/png","extensions":["png"]}},
                 {{"media_type":"text/x-{name}","extensions":["sql"]}}],
                 "imports":[],"enabled":{enabled},"from":"f"}}"#
             )
@@ -341,15 +424,95 @@ mod tests {
         set.with_installed(Store::of_list(&list))
     }
 
+    fn kind(set: &PluginSet, name: &str, head: &[u8], named: bool) -> Kind {
+        let head = |bytes_max: usize| head[..head.len().min(bytes_max)].to_vec();
+        set.kind_of(&Met {
+            name,
+            named,
+            head: &head,
+        })
+    }
+
+    #[test]
+    fn content_counts_before_the_name() {
+        let set = set("{}", true);
+        let check = |name: &str, head: &[u8], named, expected: Option<(&str, Option<&str>)>| {
+            let found = kind(&set, name, head, named);
+            let expected = expected.map_or(Kind::Other, |(media_type, misnamed_as)| Kind::Taken {
+                media_type: media_type.to_owned(),
+                misnamed_as: misnamed_as.map(str::to_owned),
+            });
+            assert_eq!(found, expected, "{name} {named}");
+        };
+        let (pdf, html) = (&b"%PDF-1.7\n"[..], &b"<html>"[..]);
+        let png = &b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"[..];
+        check(
+            "a.md",
+            pdf,
+            false,
+            Some(("application/pdf", Some("text/markdown"))),
+        );
+        check(
+            "a.pdf",
+            html,
+            false,
+            Some(("text/html", Some("application/pdf"))),
+        );
+        check("a.pdf", b"plain", false, Some(("application/pdf", None)));
+        check("a.md", html, true, Some(("text/markdown", None)));
+        check(
+            "a.md",
+            png,
+            true,
+            Some(("image/png", Some("text/markdown"))),
+        );
+        // A name that stands for nothing: bytes that cannot be mistaken are found in a folder too.
+        check("a", pdf, false, Some(("application/pdf", None)));
+        check("a.bin", png, false, Some(("image/png", None)));
+        check("a.php", html, true, Some(("text/html", None)));
+        check("a.php", html, false, None);
+        check("a", b"plain", true, None);
+        let gif = &b"GIF89a\x01\0\x01\0\x80\0\0"[..];
+        assert_eq!(kind(&set, "a.md", gif, false), Kind::Misnamed("image/gif"));
+        check("a.gif", gif, true, None);
+    }
+
+    #[test]
+    fn formats_say_how_a_converter_is_chosen() {
+        let standing = |preferred: &str, plugin: &str, media_type: &str| {
+            let formats = set(preferred, true).formats();
+            let mut found = formats
+                .into_iter()
+                .filter(|format| format.plugin == plugin && format.media_type == media_type);
+            found.next().unwrap().standing
+        };
+        assert_eq!(
+            standing("{}", "markdown", "text/markdown"),
+            Standing::BuiltIn
+        );
+        assert_eq!(standing("{}", "one", "text/markdown"), Standing::Unused);
+        assert_eq!(standing("{}", "one", "text/x-one"), Standing::Only);
+        assert_eq!(standing("{}", "two", "text/x-both"), Standing::Probed);
+        let preferred = r#"{"text/x-both":"two"}"#;
+        assert_eq!(
+            standing(preferred, "two", "text/x-both"),
+            Standing::Preferred
+        );
+        assert_eq!(standing(preferred, "one", "text/x-both"), Standing::Unused);
+    }
+
     #[test]
     fn a_builtin_converter_stays_unless_another_is_preferred() {
         let check = |preferred: &str, enabled, file: &str, expected: Option<(&str, &str)>| {
             let set = set(preferred, enabled);
-            let media_type = set.media_type_of(file);
-            let chosen = media_type.as_deref().and_then(|media_type| {
-                let name = set.chosen(media_type)?.name().to_owned();
-                Some((media_type.to_owned(), name))
-            });
+            let chosen = match kind(&set, file, b"", true) {
+                Kind::Taken { media_type, .. } => {
+                    let contenders = set.contenders(&media_type);
+                    let names: Vec<_> = contenders.iter().map(|one| one.name()).collect();
+                    Some((media_type.clone(), names.join(" ")))
+                }
+                _ => None,
+            };
             let expected = expected.map(|(a, b)| (a.to_owned(), b.to_owned()));
             assert_eq!(chosen, expected, "{preferred} {enabled} {file}");
         };
@@ -376,6 +539,14 @@ mod tests {
             Some(("application/pdf", "pdf")),
         );
         check("{}", true, "a.sql", Some(("text/x-one", "one")));
+        // Neither is built in nor preferred: each input decides.
+        check("{}", true, "a.both", Some(("text/x-both", "one two")));
+        check(
+            r#"{"text/x-both":"two"}"#,
+            true,
+            "a.both",
+            Some(("text/x-both", "two")),
+        );
         check(
             r#"{"text/x-two":"two"}"#,
             true,

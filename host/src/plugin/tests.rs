@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 
 use super::engine::Runtime;
 use super::*;
+use crate::enumerate::{Kind, Met};
 use crate::kb::ContentHash;
 
 const MIB: u64 = 1 << 20;
@@ -35,7 +36,7 @@ fn hostile_file() -> PathBuf {
 fn hostile() -> Plugin {
     static SET: LazyLock<PluginSet> =
         LazyLock::new(|| PluginSet::new(Some(&hostile_file()), &CacheDir(None)).unwrap());
-    SET.converter("text/x-hostile").unwrap()
+    SET.converters("text/x-hostile").pop().unwrap()
 }
 
 /// A staging directory with one input.
@@ -510,15 +511,21 @@ fn a_missing_staging_directory_is_the_host_s_failure() {
 fn a_forced_converter_takes_every_file() {
     let set = PluginSet::new(Some(&hostile_file()), &CacheDir(None)).unwrap();
     for name in ["a.hostile", "A.HOSTILE", "a.pdf", "a", ".hidden"] {
-        assert_eq!(
-            set.media_type_of(name).as_deref(),
-            Some("text/x-hostile"),
-            "{name}"
-        );
+        let head = |_: usize| panic!("nothing is read for it");
+        let met = Met {
+            name,
+            named: true,
+            head: &head,
+        };
+        let expected = Kind::Taken {
+            media_type: "text/x-hostile".to_owned(),
+            misnamed_as: None,
+        };
+        assert_eq!(set.kind_of(&met), expected, "{name}");
     }
     set.load(&["application/pdf".to_owned()]).unwrap();
     assert_eq!(
-        set.converter("application/pdf").unwrap().identity().name,
+        set.converters("application/pdf").remove(0).identity().name,
         "hostile"
     );
     assert_eq!(set.extensions(), ["hostile"]);
@@ -528,9 +535,14 @@ fn a_forced_converter_takes_every_file() {
 fn without_one_only_known_extensions_are_taken() {
     let set = PluginSet::new(None, &CacheDir(None)).unwrap();
     for name in ["a.hostile", "a", ".md", "", "a."] {
-        assert_eq!(set.media_type_of(name), None, "{name}");
+        let met = Met {
+            name,
+            named: true,
+            head: &|_| b"text".to_vec(),
+        };
+        assert_eq!(set.kind_of(&met), Kind::Other, "{name}");
     }
-    assert!(set.converter("text/x-hostile").is_none());
+    assert!(set.converters("text/x-hostile").is_empty());
     set.load(&["text/x-hostile".to_owned()]).unwrap();
 }
 
@@ -542,7 +554,7 @@ fn built_in_converters_are_as_described() {
         let file = dir.path().join("builtin.wasm");
         std::fs::write(&file, builtin.wasm).unwrap();
         let set = PluginSet::new(Some(&file), &CacheDir(None)).unwrap();
-        let plugin = set.converter("").unwrap();
+        let plugin = set.converters("").remove(0);
         let identity = plugin.identity();
         assert_eq!(identity.name, builtin.name);
         assert_eq!(identity.version, builtin.version);
@@ -670,7 +682,7 @@ fn compiled_components_are_cached_and_repaired() {
     let load = || {
         let set = PluginSet::new(Some(&hostile_file()), &cache).unwrap();
         let rig = Rig::new("ok x");
-        set.converter("").unwrap().convert(&rig.job).0.unwrap();
+        set.converters("").remove(0).convert(&rig.job).0.unwrap();
     };
     load();
     let (file, written) = entry();

@@ -256,6 +256,7 @@ mod tests {
             key: crate::kb::SourceKey::new("k".to_owned()),
             file_name: "doc.md".to_owned(),
             media_type: Some("text/markdown".to_owned()),
+            misnamed_as: None,
             named: true,
         };
         let cancel = std::sync::atomic::AtomicBool::new(false);

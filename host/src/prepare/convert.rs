@@ -13,7 +13,7 @@ use super::input::{self, Staged};
 use super::validate::{self, Warnings};
 use super::{
     Analysis, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot, assets,
-    rehearsal, staging,
+    contest, rehearsal, staging,
 };
 use crate::enumerate::Source;
 use crate::kb::{ContentHash, SafeLine};
@@ -46,6 +46,7 @@ impl Convert for Conversion {
             cache: self.cache.as_ref(),
             strict: self.strict,
             surroundings: Surroundings::default(),
+            converter: None,
             cancel: &self.cancel,
         };
         let (document, _converted) = convert_with(&self.plugins, staged, &call)?;
@@ -65,6 +66,8 @@ pub struct Single<'a> {
     pub strict: bool,
     /// What must not matter to the converter; the default but for a converter on trial.
     pub surroundings: Surroundings,
+    /// The converter; `None`: the one that would be chosen.
+    pub converter: Option<&'a Plugin>,
     /// Where the files lie that the input refers to; `None`: beside the input.
     pub assets_dir: Option<&'a Path>,
     /// Set to stop.
@@ -125,6 +128,7 @@ fn prepare_single(
         cache: single.cache,
         strict: single.strict,
         surroundings: single.surroundings,
+        converter: single.converter,
         cancel: &single.cancel,
     };
     convert_with(plugins, staged, &call)
@@ -137,6 +141,7 @@ struct Call<'a> {
     cache: Option<&'a PrepareCache>,
     strict: bool,
     surroundings: Surroundings,
+    converter: Option<&'a Plugin>,
     cancel: &'a Arc<AtomicBool>,
 }
 
@@ -166,31 +171,47 @@ fn convert_with(
     staged: Staged,
     call: &Call<'_>,
 ) -> Result<(PreparedDocument, Converted), PrepareError> {
-    match plugins.converter(&staged.media_type) {
-        Some(plugin) => {
-            let limits = plugin.limits(call.limits);
-            let call = Call {
-                limits: &limits,
-                ..*call
-            };
-            convert_staged(&plugin, staged, &call)
-        }
-        None => Err(PrepareError::Unsupported(staged.display)),
+    let contenders = match call.converter {
+        Some(plugin) => vec![plugin.clone()],
+        None => plugins.converters(&staged.media_type),
+    };
+    let chosen = tracing::info_span!("choose", seq = staged.seq.0)
+        .in_scope(|| contest::choose(contenders, &staged, call.limits, call.cancel))?;
+    let Some(chosen) = chosen else {
+        return Err(PrepareError::Unsupported(staged.display));
+    };
+    let limits = chosen.contender.limits(call.limits);
+    let call = Call {
+        limits: &limits,
+        ..*call
+    };
+    let mut warnings = Warnings::default();
+    if let Some(name) = &staged.misnamed_as {
+        let content = &staged.media_type;
+        warnings.push(SafeLine::new(&format!(
+            "taken as {content}, which it is by its content; its name stands for {name}"
+        )));
     }
+    for warning in chosen.warnings {
+        warnings.push(warning);
+    }
+    convert_staged(&chosen.contender, staged, &call, warnings, chosen.denied)
 }
 
-/// The straight line of one conversion: the document, and what the converter said of it.
+/// The straight line of one conversion: the document, and what the converter said of it. `warnings` and
+/// `denied` are those of choosing the converter.
 fn convert_staged(
     guest: &dyn Guest,
     staged: Staged,
     call: &Call<'_>,
+    mut warnings: Warnings,
+    denied: Vec<(String, u64)>,
 ) -> Result<(PreparedDocument, Converted), PrepareError> {
     let seq = staged.seq.0;
     if call.cancel.load(Ordering::Relaxed) {
         return Err(PrepareError::Cancelled(staged.display));
     }
     let mut job = job(&staged, call);
-    let mut warnings = Warnings::default();
     let cached = call
         .cache
         .map(|cache| (cache, Key::of_input(guest.identity(), &job)));
@@ -209,6 +230,7 @@ fn convert_staged(
         None => convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?,
     };
     merge(&mut report, used);
+    add_denied(&mut report.denied, denied);
     if call.strict && !report.denied.is_empty() {
         let failure = JobFailure::Denied(report.denied);
         let plugin = guest.identity().clone();
@@ -345,7 +367,7 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
 }
 
 /// Hands what a component wrote to its log on to ours, whether the call succeeded or not.
-fn tell(report: &JobReport) {
+pub(super) fn tell(report: &JobReport) {
     for line in &report.log {
         tracing::debug!(target: "kbhost::plugin", "{line}");
     }
@@ -383,13 +405,15 @@ fn merge(report: &mut JobReport, used: JobReport) {
     report.output_bytes_peak = report.output_bytes_peak.max(used.output_bytes_peak);
     report.output_files_peak = report.output_files_peak.max(used.output_files_peak);
     report.log.extend(used.log);
-    for (interface, attempts) in used.denied {
-        match report
-            .denied
-            .binary_search_by(|(known, _)| known.cmp(&interface))
-        {
-            Ok(at) => report.denied[at].1 = report.denied[at].1.saturating_add(attempts),
-            Err(at) => report.denied.insert(at, (interface, attempts)),
+    add_denied(&mut report.denied, used.denied);
+}
+
+/// Adds attempts to those of `sum`, which are sorted.
+pub(super) fn add_denied(sum: &mut Vec<(String, u64)>, more: Vec<(String, u64)>) {
+    for (interface, attempts) in more {
+        match sum.binary_search_by(|(known, _)| known.cmp(&interface)) {
+            Ok(at) => sum[at].1 = sum[at].1.saturating_add(attempts),
+            Err(at) => sum.insert(at, (interface, attempts)),
         }
     }
 }
@@ -565,6 +589,7 @@ mod tests {
             key: SourceKey::new("key".to_owned()),
             file_name: "Input.MD".to_owned(),
             media_type: Some("text/markdown".to_owned()),
+            misnamed_as: None,
             named: true,
         };
         let root = StagingRoot::open(&dir.join("staging")).unwrap();
@@ -576,9 +601,11 @@ mod tests {
             cache: None,
             strict: false,
             surroundings: Surroundings::default(),
+            converter: None,
             cancel: &cancel,
         };
-        convert_staged(guest, staged, &call).map(|(document, _)| document)
+        convert_staged(guest, staged, &call, Warnings::default(), Vec::new())
+            .map(|(document, _)| document)
     }
 
     fn staged_entries(dir: &Path) -> usize {

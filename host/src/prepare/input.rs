@@ -9,13 +9,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::beneath::irregular;
 use super::{PrepareError, ReadyFile, StagingDir, StagingError, fault, staging};
-use crate::enumerate::{EnumerateError, Source};
+use crate::enumerate::{self, EnumerateError, Source};
 use crate::kb::{ContentHash, PathError, Seq, SourceKey};
 
 /// Bytes read at once: large enough that system calls do not count, small enough for every worker.
@@ -36,6 +35,8 @@ pub(super) struct Staged {
     /// As typed; see [`extension`].
     pub(super) extension: String,
     pub(super) media_type: String,
+    /// What its name stands for, where its content is another.
+    pub(super) misnamed_as: Option<String>,
     /// The copy in `in/`, not yet synced.
     pub(super) original: ReadyFile,
     pub(super) staging: StagingDir,
@@ -123,6 +124,7 @@ pub(super) fn stage(
         file_name: source.file_name.clone(),
         extension,
         media_type,
+        misnamed_as: source.misnamed_as.clone(),
         original: ReadyFile { name, size, hash },
         staging,
     })
@@ -168,15 +170,9 @@ fn copy_once(
     Ok(consistent.then(|| (ContentHash::from_bytes(digest.finalize().into()), size)))
 }
 
-/// Opens the input without waiting for anybody and without becoming anybody's terminal. A link is
-/// followed only if it was named on the command line.
 fn open(source: &Source) -> Result<File, PrepareError> {
-    let mut flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    if !source.named {
-        flags |= OFlags::NOFOLLOW;
-    }
-    match rustix::fs::open(&source.path, flags, Mode::empty()) {
-        Ok(file) => Ok(file.into()),
+    match enumerate::open(&source.path, source.named) {
+        Ok(file) => Ok(file),
         Err(Errno::NXIO) => {
             Err(EnumerateError::NotAFile(source.display.clone(), "socket or device").into())
         }
@@ -213,6 +209,8 @@ mod tests {
     use std::io::ErrorKind;
     use std::sync::Arc;
 
+    use rustix::fs::Mode;
+
     use super::super::StagingRoot;
     use super::*;
 
@@ -224,6 +222,7 @@ mod tests {
             key: SourceKey::new("key".to_owned()),
             file_name: path.file_name().unwrap().to_str().unwrap().to_owned(),
             media_type: Some("text/markdown".to_owned()),
+            misnamed_as: None,
             named,
         }
     }

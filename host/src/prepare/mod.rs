@@ -7,6 +7,7 @@ mod assets;
 mod beneath;
 mod cache;
 mod collect;
+mod contest;
 mod convert;
 mod document;
 mod error;

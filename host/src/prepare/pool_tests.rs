@@ -68,6 +68,7 @@ impl Rig {
                 key: SourceKey::new(file_name.clone()),
                 file_name,
                 media_type: Some("text/markdown".to_owned()),
+                misnamed_as: None,
                 named: true,
             });
         }
