@@ -225,3 +225,95 @@ fn a_probe_tries_nothing_unseen() {
     assert_eq!(env.run(["add", "docs"]).code, 0);
     assert_eq!(by(&env, "a"), "other-one 0.1.0");
 }
+
+/// The documents that `plugin list --stale` names.
+fn stale(env: &Env) -> Vec<String> {
+    let answer = json(&env.run(["plugin", "list", "--stale", "--json"]));
+    let documents = answer["documents"].as_array().unwrap().iter();
+    documents
+        .map(|one| one["document"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_an_older_plugin_made_is_stale_and_made_again() {
+    let env = Env::new();
+    install(&env, "first-one", "even", 1);
+    env.doc("a.contest", "text a");
+    env.doc("b.contest", "text b");
+    env.doc("c.md", "# C\n");
+    assert_eq!(env.run(["add", "docs"]).code, 0);
+    assert_eq!(stale(&env), [""; 0]);
+    let said = env.run(["plugin", "list", "--stale"]);
+    assert_eq!(
+        (said.stdout.as_str(), said.stderr.as_str()),
+        ("", "No document is stale.\n")
+    );
+    let before = env.kb_text("wiki/sources/c.md");
+
+    install(&env, "first-one", "even", 2);
+    assert_eq!(stale(&env), ["a", "b"]);
+    let said = env.run(["plugin", "list", "--stale"]);
+    assert!(said.stdout.contains("first-one 0.1.0 ("), "{said:?}");
+    assert!(said.stdout.contains("first-one 0.2.0 ("), "{said:?}");
+    assert!(said.stderr.contains("2 documents are stale."), "{said:?}");
+    assert!(
+        said.stderr
+            .contains("add --reconvert $ROOT/docs/a.contest`"),
+        "{said:?}"
+    );
+    // Without the option what is in stays as it is.
+    let said = env.run(["add", "docs"]);
+    assert!(said.stderr.contains("0 added, 3 skipped"), "{said:?}");
+    let said = env.run(["add", "--reconvert", "--dry-run", "docs"]);
+    assert!(
+        said.stderr
+            .contains("dry run: 0 added, 2 updated, 1 skipped"),
+        "{said:?}"
+    );
+    assert_eq!(stale(&env), ["a", "b"]);
+
+    // From its source, and, where that is gone, from its original.
+    let said = env.run(["add", "--reconvert", "docs/a.contest", "docs/c.md"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(
+        said.stderr.contains("0 added, 1 updated, 1 skipped"),
+        "{said:?}"
+    );
+    assert!(
+        env.kb_text("wiki/sources/a.md")
+            .contains("# By first-one 0.2.0")
+    );
+    assert_eq!(stale(&env), ["b"]);
+    fs::remove_file(env.path("docs/b.contest")).unwrap();
+    let said = env.run(["plugin", "list", "--stale"]);
+    assert!(
+        said.stderr
+            .contains("add --reconvert $ROOT/kb/raw/b.contest`"),
+        "{said:?}"
+    );
+    let said = env.run(["add", "--reconvert", "kb/raw/b.contest"]);
+    assert!(said.stderr.contains("0 added, 1 updated"), "{said:?}");
+    assert_eq!(stale(&env), [""; 0]);
+    assert_eq!(by(&env, "b"), "first-one 0.2.0");
+    assert_eq!(env.kb_text("wiki/sources/c.md"), before);
+    // It is still the document of its source.
+    env.doc("b.contest", "text b, changed");
+    let said = env.run(["add", "docs"]);
+    assert!(
+        said.stderr.contains("0 added, 1 updated, 2 skipped"),
+        "{said:?}"
+    );
+    assert_eq!(env.run(["verify", "--all"]).code, 0);
+    let said = env.run(["doctor"]);
+    assert_eq!(said.code, 0, "{said:?}");
+
+    assert_eq!(env.run(["plugin", "remove", "first-one"]).code, 0);
+    assert_eq!(stale(&env), ["a", "b"]);
+    let said = env.run(["plugin", "list", "--stale"]);
+    assert!(
+        said.stdout.contains("no converter takes text/x-contest"),
+        "{said:?}"
+    );
+    assert!(!said.stderr.contains("hint:"), "{said:?}");
+}

@@ -93,6 +93,8 @@ Options:
   -j, --jobs <N>                Workers: a number, or `auto` for one a core [default: `jobs` in
                                 config.yaml, else auto]
       --plugin <NAME|FILE>      Convert everything with this converter: its name, or a component
+      --reconvert               Convert again what is in already, where another converter, or
+                                another version, made it
       --dry-run                 Say what would be done; convert and write nothing
       --no-cache                Convert again what was converted before, and keep nothing for later
                                 [env: KBHOST_NO_CACHE]

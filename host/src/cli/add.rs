@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::args::{AddArgs, ConversionArgs};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::plugin::stale;
 use super::report::{Reporter, Summary};
 use super::settings::{Settings, workers};
 use super::signals::Signals;
@@ -40,7 +41,8 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
     let accepted = plugins.extensions();
     let mut reporter = Reporter::new(ui, &inputs, accepted, args.dry_run);
     if args.dry_run {
-        dry_run::tell(inputs, &catalogue, &mut reporter)?;
+        let reconvert = args.reconvert.then_some(&*plugins);
+        dry_run::tell(inputs, &catalogue, reconvert, &mut reporter)?;
         return Ok(exit(&reporter.finish(other_kinds, None), None, None));
     }
     let jobs = workers(args.jobs, config.jobs);
@@ -55,6 +57,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         signals,
         jobs,
         conversion: args.conversion,
+        reconvert: args.reconvert,
         root,
         plugins,
     };
@@ -70,6 +73,7 @@ struct Run {
     signals: Signals,
     jobs: usize,
     conversion: ConversionArgs,
+    reconvert: bool,
     owner: OwnerOptions,
 }
 
@@ -105,13 +109,17 @@ impl Run {
         engine::load(&self.plugins, &inputs.sources)?;
         let staging = Arc::new(open_staging(&self.root)?);
         let catalogue = Mutex::new(catalogue);
+        let reconvert = self.reconvert.then(|| Arc::clone(&self.plugins));
         let options = prepare::Options {
             jobs: self.jobs,
             limits: engine::limits(),
             converter_options: Vec::new(),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,
-            is_known: Box::new(move |hash| is_known(&catalogue, hash)),
+            again: self.reconvert,
+            is_known: Box::new(move |hash, media_type| {
+                is_known(&catalogue, hash, media_type, reconvert.as_deref())
+            }),
             cancel: Arc::clone(&self.signals.cancel),
         };
         let plugins = Arc::clone(&self.plugins);
@@ -141,11 +149,23 @@ fn open_staging(root: &KbRoot) -> Result<StagingRoot, CommandError> {
     Ok(StagingRoot::open(&root.path().join(dir.as_str()))?)
 }
 
-/// Whether the registry had these bytes when the run began. When it cannot be read the document is
-/// prepared, and the owner finds out under the lock.
-fn is_known(catalogue: &Mutex<Catalogue>, hash: &ContentHash) -> bool {
+/// Whether the registry had these bytes when the run began, and, if others than `reconvert` are not
+/// to be left at that, whether one of these made the document. When it cannot be read the document
+/// is prepared, and the owner finds out under the lock.
+fn is_known(
+    catalogue: &Mutex<Catalogue>,
+    hash: &ContentHash,
+    media_type: &str,
+    reconvert: Option<&PluginSet>,
+) -> bool {
     let catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-    catalogue.by_hash(hash).is_ok_and(|name| name.is_some())
+    let Ok(Some(row)) = catalogue.by_hash(hash) else {
+        return false;
+    };
+    reconvert.is_none_or(|plugins| {
+        let makers = plugins.makers(media_type);
+        stale::is_of(&catalogue, &row, &makers).unwrap_or(false)
+    })
 }
 
 /// The exit code of a run: trouble of the KB, else a signal that left something undone, else

@@ -155,6 +155,9 @@ pub(super) struct AddArgs {
     /// Convert everything with this converter: its name, or a component
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) plugin: Option<PathBuf>,
+    /// Convert again what is in already, where another converter, or another version, made it
+    #[arg(long)]
+    pub(super) reconvert: bool,
     /// Say what would be done; convert and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -348,7 +351,11 @@ pub(super) enum PluginAction {
         yes: bool,
     },
     /// List the installed plugins
-    List,
+    List {
+        /// List instead the documents that other converters made than would make them now
+        #[arg(long)]
+        stale: bool,
+    },
     /// Show what a component is and asks for, from its binary
     Inspect {
         /// An installed or built-in converter, or a component

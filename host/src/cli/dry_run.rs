@@ -9,11 +9,12 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::CommandError;
+use super::plugin::stale;
 use super::report::{DocumentReport, Reporter, Status, already_in};
 use crate::enumerate::{Inputs, Source, Unreadable};
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, DocName, PathError, Seq, SourceKey};
-use crate::plugin::Limits;
+use crate::plugin::{Limits, PluginSet};
 use crate::prepare::PrepareError;
 
 /// Bytes read at once: large enough that system calls do not show, small enough for the stack's
@@ -28,13 +29,15 @@ enum Outcome {
     Fail(Box<PrepareError>),
 }
 
-/// Tells in input order what would become of the inputs.
+/// Tells in input order what would become of the inputs; what others made than `reconvert` would is
+/// made again.
 ///
 /// # Errors
 /// If the registry cannot be read.
 pub(super) fn tell(
     inputs: Inputs,
     catalogue: &Catalogue,
+    reconvert: Option<&PluginSet>,
     reporter: &mut Reporter<'_>,
 ) -> Result<(), CommandError> {
     let mut known: HashMap<SourceKey, DocName> = catalogue
@@ -48,7 +51,7 @@ pub(super) fn tell(
         while let Some(earlier) = unreadable.next_if(|input| input.seq < source.seq) {
             refuse(earlier, reporter);
         }
-        let outcome = outcome(source, catalogue, &mut known, &mut seen)?;
+        let outcome = outcome(source, catalogue, reconvert, &mut known, &mut seen)?;
         let document = |status| DocumentReport::new(source.seq, source.display.clone(), status);
         match outcome {
             Outcome::Add => reporter.document(document(Status::WouldAdd), None),
@@ -79,13 +82,14 @@ fn refuse(input: Unreadable, reporter: &mut Reporter<'_>) {
 fn outcome(
     source: &Source,
     catalogue: &Catalogue,
+    reconvert: Option<&PluginSet>,
     known: &mut HashMap<SourceKey, DocName>,
     seen: &mut HashMap<ContentHash, Seq>,
 ) -> Result<Outcome, CommandError> {
-    if source.media_type.is_none() {
+    let Some(media_type) = &source.media_type else {
         let error = PrepareError::Unsupported(source.display.clone());
         return Ok(Outcome::Fail(error.into()));
-    }
+    };
     let hash = match hash_file(
         &source.path,
         &source.display,
@@ -94,8 +98,17 @@ fn outcome(
         Ok(hash) => hash,
         Err(error) => return Ok(Outcome::Fail(error)),
     };
-    if let Some(name) = catalogue.by_hash(&hash)? {
-        return Ok(Outcome::Skip(Some(name)));
+    if let Some(row) = catalogue.by_hash(&hash)? {
+        let made_anew = match reconvert {
+            Some(plugins) if stale::is_source_of(&source.key, &row) => {
+                !stale::is_of(catalogue, &row, &plugins.makers(media_type))?
+            }
+            _ => false,
+        };
+        if made_anew && seen.insert(hash, source.seq).is_none() {
+            return Ok(Outcome::Update(row.doc_name));
+        }
+        return Ok(Outcome::Skip(Some(row.doc_name)));
     }
     if seen.insert(hash, source.seq).is_some() {
         return Ok(Outcome::Skip(None));

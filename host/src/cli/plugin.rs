@@ -1,7 +1,9 @@
-//! `plugin`: the user's installed converters. Never touches a KB.
+//! `plugin`: the user's installed converters. Changes no KB, and reads one only to tell what others
+//! made of it.
 
 mod inspect;
 mod install;
+pub(super) mod stale;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -48,7 +50,8 @@ pub(super) fn run(
 ) -> Result<Exit, CommandError> {
     match &args.action {
         PluginAction::Install { source, yes } => install::run(ui, settings, source, *yes),
-        PluginAction::List => list(ui),
+        PluginAction::List { stale: false } => list(ui),
+        PluginAction::List { stale: true } => stale::run(ui, settings),
         PluginAction::Inspect { plugin } => inspect::run(ui, plugin),
         PluginAction::Remove { name } => {
             let removed = plugins::remove(name).map_err(failed)?;

@@ -274,28 +274,20 @@ impl Catalogue {
         let Backend::Registry(reader) = &self.backend else {
             return Ok(None);
         };
-        let sql = "SELECT provenance FROM documents WHERE ordinal = ?1";
-        let found = reader
-            .connection
-            .query_row(sql, [ordinal], |row| row.get::<_, Option<String>>(0))
-            .optional();
-        Ok(found.map_err(|e| reader.failed(e))?.flatten())
+        reader.provenance(ordinal)
     }
 
     /// The document that these bytes are registered as.
     ///
     /// # Errors
     /// If the registry cannot be read.
-    pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<DocName>, KbError> {
+    pub fn by_hash(&self, hash: &ContentHash) -> Result<Option<DocumentRow>, KbError> {
         match &self.backend {
             Backend::Registry(reader) => {
                 let rows = reader.documents("WHERE hash = ?1", [hash.as_bytes()])?;
-                Ok(rows.into_iter().next().map(|row| row.doc_name))
+                Ok(rows.into_iter().next())
             }
-            Backend::OpenKb(rows) => Ok(rows
-                .iter()
-                .find(|row| row.hash == *hash)
-                .map(|row| row.doc_name.clone())),
+            Backend::OpenKb(rows) => Ok(rows.iter().find(|row| row.hash == *hash).cloned()),
         }
     }
 
@@ -419,6 +411,16 @@ impl Reader {
             .query_map(params, |row| Ok(self.row(row)))
             .map_err(|e| self.failed(e))?;
         rows.map(|row| row.map_err(|e| self.failed(e))?).collect()
+    }
+
+    /// What is on record of a document's conversion.
+    pub(crate) fn provenance(&self, ordinal: i64) -> Result<Option<String>, KbError> {
+        let sql = "SELECT provenance FROM documents WHERE ordinal = ?1";
+        let found = self
+            .connection
+            .query_row(sql, [ordinal], |row| row.get::<_, Option<String>>(0))
+            .optional();
+        Ok(found.map_err(|e| self.failed(e))?.flatten())
     }
 
     /// An integer of `meta`.

@@ -375,7 +375,8 @@ impl SerialOwner for Owner {
         if self.catalogue.is_none() {
             self.catalogue = Catalogue::open(&self.root).ok();
         }
-        self.catalogue.as_ref()?.by_hash(hash).ok().flatten()
+        let row = self.catalogue.as_ref()?.by_hash(hash).ok().flatten()?;
+        Some(row.doc_name)
     }
 
     fn finish(&mut self) -> Result<(), MutationError> {

@@ -13,7 +13,7 @@ use crate::compile::{self, IndexFacts, NamedDocument};
 use crate::effects::Effect;
 use crate::kb::registry::DocumentRow;
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
-use crate::prepare::{PreparedDocument, Provenance, ReadyFile, resolve_placeholders};
+use crate::prepare::{Made, PreparedDocument, Provenance, ReadyFile, resolve_placeholders};
 
 /// Digits of the source key's hash that a name can get, in turn, until it is free.
 const SUFFIX_DIGITS: [usize; 4] = [8, 16, 32, 64];
@@ -81,7 +81,9 @@ pub(super) fn plan_add<'a>(
         if documents.len() >= PLANNED_MIN && started.elapsed() > PLANNING_MAX {
             break;
         }
-        if let Some(name) = registered_as(guard, &overlay, &document.original.hash)? {
+        if let Some(name) = registered_as(guard, &overlay, &document.original.hash)?
+            && !is_made_anew(guard, &overlay, document)?
+        {
             slots.push(Slot::Duplicate(name));
             continue;
         }
@@ -153,6 +155,30 @@ fn registered_as(
             .any(|over| over.ordinal == Some(row.ordinal))
     });
     Ok(found.map(|row| row.doc_name))
+}
+
+/// Whether the document is to take the place of the one that has its bytes: it comes from the same
+/// source, or from its original in the KB, and another converter made it.
+fn is_made_anew(
+    guard: &MutationGuard,
+    overlay: &Overlay<'_>,
+    document: &PreparedDocument,
+) -> Result<bool, KbError> {
+    let hash = &document.original.hash;
+    if !document.again || overlay.rows().iter().any(|row| row.hash == *hash) {
+        return Ok(false);
+    }
+    let Some(row) = guard.registry.document_by("hash", hash.as_bytes())? else {
+        return Ok(false);
+    };
+    let key = document.key.as_str();
+    let raw = row.raw_path.as_ref().map(KbPath::as_str);
+    if row.source_key.as_str() != key && raw != Some(key) {
+        return Ok(false);
+    }
+    let recorded = guard.registry.provenance(row.ordinal)?;
+    let made = recorded.as_deref().and_then(Made::of);
+    Ok(made.is_none_or(|made| made.by.digest != document.plugin.digest.0))
 }
 
 /// Binds the final name: the one this source had before, else one made from the file's stem, with
@@ -258,12 +284,17 @@ fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
         document.extension.clone()
     };
     let terms = document.analysis.terms.iter();
+    // Made again from its original, a document keeps the source that it came from.
+    let same = bound.previous.as_ref();
+    let same = same.filter(|row| document.again && row.hash == document.original.hash);
+    let source_key = same.map_or(&document.key, |row| &row.source_key);
+    let file_name = same.map_or(document.file_name.as_str(), |row| row.name.as_str());
     Row {
         ordinal: bound.previous.as_ref().map(|row| row.ordinal),
         doc_name: bound.name.clone(),
         hash: document.original.hash,
-        source_key: document.key.as_str().to_owned(),
-        name: SafeLine::with_max(&document.file_name, 255),
+        source_key: source_key.as_str().to_owned(),
+        name: SafeLine::with_max(file_name, 255),
         kind,
         raw_path: layout::raw_file(&bound.name, &bound.extension),
         source_path: layout::source_page(&bound.name),

@@ -106,6 +106,7 @@ impl Bench {
                 digest: PluginDigest(ContentHash::of(b"")),
                 world: "test".to_owned(),
             },
+            again: false,
             report: Default::default(),
             limits: Default::default(),
             assets: Vec::new(),

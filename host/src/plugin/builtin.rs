@@ -2,6 +2,7 @@
 //! script with what they say of themselves, so that choosing one compiles nothing.
 
 use super::AcceptedType;
+use crate::kb::{ContentHash, PluginDigest};
 
 /// A component embedded in the program.
 #[derive(Debug)]
@@ -21,6 +22,13 @@ pub(crate) struct Builtin {
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
 impl Builtin {
+    /// SHA-256 of the component.
+    pub(super) fn digest(&self) -> PluginDigest {
+        let digest = ContentHash::from_hex(self.digest)
+            .expect("the build script writes digests as 64 hexadecimal digits");
+        PluginDigest(digest)
+    }
+
     /// The one called `name`.
     pub(crate) fn called(name: &str) -> Option<&'static Self> {
         BUILTIN.iter().find(|builtin| builtin.name == name)

@@ -51,6 +51,6 @@ pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile,
 pub use limits::Limits;
 pub(crate) use manifest::Manifest;
 pub use manifest::WantedLimits;
-pub use set::{CacheDir, Format, PluginSet, Standing};
+pub use set::{CacheDir, Format, Maker, PluginSet, Standing};
 pub use surroundings::Surroundings;
 pub(crate) use workshop::read_component;

@@ -18,6 +18,7 @@ use super::stdio;
 use super::workshop::Workshop;
 use super::{AcceptedType, Inspection, Plugin, PluginError};
 use crate::enumerate::{Kind, Met};
+use crate::kb::PluginDigest;
 use crate::userdir;
 use crate::userdir::plugins::{InstalledPlugin, Store, StoreError};
 
@@ -90,12 +91,38 @@ impl<'a> Candidate<'a> {
             .collect()
     }
 
+    fn maker(self) -> Maker {
+        match self {
+            Self::Builtin(builtin, _) => Maker {
+                name: builtin.name.to_owned(),
+                version: builtin.version.to_owned(),
+                digest: builtin.digest(),
+            },
+            Self::Installed(plugin, _) => Maker {
+                name: plugin.name.clone(),
+                version: plugin.version.clone(),
+                digest: plugin.digest,
+            },
+        }
+    }
+
     fn accepts(self) -> Vec<AcceptedType> {
         match self {
             Self::Builtin(builtin, _) => builtin.accepted(),
             Self::Installed(plugin, _) => plugin.accepts.clone(),
         }
     }
+}
+
+/// A converter that would be used, loaded or not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Maker {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its component.
+    pub digest: PluginDigest,
 }
 
 /// A media type and a converter that takes it.
@@ -372,6 +399,22 @@ impl PluginSet {
         contenders
             .filter_map(|candidate| candidate.slot().get().cloned())
             .collect()
+    }
+
+    /// The converters of which one would be chosen for a media type; none if none takes it. Loads
+    /// nothing.
+    #[must_use]
+    pub fn makers(&self, media_type: &str) -> Vec<Maker> {
+        if let Some(forced) = &self.forced {
+            let identity = forced.identity();
+            return vec![Maker {
+                name: identity.name.clone(),
+                version: identity.version.clone(),
+                digest: identity.digest,
+            }];
+        }
+        let contenders = self.contenders(media_type).into_iter();
+        contenders.map(Candidate::maker).collect()
     }
 
     /// Every extension some converter takes, sorted, for messages.

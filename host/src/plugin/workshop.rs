@@ -48,9 +48,7 @@ impl Workshop {
 
     /// Loads a converter that comes with the program.
     pub(super) fn load_builtin(&self, builtin: &Builtin) -> Result<Plugin, PluginError> {
-        let digest = ContentHash::from_hex(builtin.digest)
-            .expect("the build script writes digests as 64 hexadecimal digits");
-        let digest = PluginDigest(digest);
+        let digest = builtin.digest();
         let pre = self.pre(builtin.name, Path::new(builtin.name), builtin.wasm, &digest)?;
         let identity = PluginIdentity {
             name: builtin.name.to_owned(),

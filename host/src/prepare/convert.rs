@@ -35,6 +35,7 @@ pub(super) struct Conversion {
     pub(super) options: Vec<(String, String)>,
     pub(super) cache: Option<PrepareCache>,
     pub(super) strict: bool,
+    pub(super) again: bool,
     pub(super) cancel: Arc<AtomicBool>,
 }
 
@@ -46,6 +47,7 @@ impl Convert for Conversion {
             cache: self.cache.as_ref(),
             strict: self.strict,
             surroundings: Surroundings::default(),
+            again: self.again,
             converter: None,
             cancel: &self.cancel,
         };
@@ -128,6 +130,7 @@ fn prepare_single(
         cache: single.cache,
         strict: single.strict,
         surroundings: single.surroundings,
+        again: false,
         converter: single.converter,
         cancel: &single.cancel,
     };
@@ -141,6 +144,7 @@ struct Call<'a> {
     cache: Option<&'a PrepareCache>,
     strict: bool,
     surroundings: Surroundings,
+    again: bool,
     converter: Option<&'a Plugin>,
     cancel: &'a Arc<AtomicBool>,
 }
@@ -242,6 +246,7 @@ fn convert_staged(
     let assets = references.zip(resolved.hashes).collect();
     let run = Run {
         plugin: guest.identity().clone(),
+        again: call.again,
         report,
         limits: job.limits,
         assets,
@@ -429,6 +434,7 @@ fn sync_original(staged: &Staged) -> Result<(), StagingError> {
 /// By whom and how a document was converted.
 struct Run {
     plugin: PluginIdentity,
+    again: bool,
     report: JobReport,
     limits: Limits,
     assets: Vec<(String, ContentHash)>,
@@ -469,6 +475,7 @@ fn document(
         extension: staged.extension,
         media_type: staged.media_type,
         plugin: run.plugin,
+        again: run.again,
         report: run.report,
         limits: run.limits,
         assets: run.assets,
@@ -601,6 +608,7 @@ mod tests {
             cache: None,
             strict: false,
             surroundings: Surroundings::default(),
+            again: false,
             converter: None,
             cancel: &cancel,
         };

@@ -118,6 +118,8 @@ pub struct PreparedDocument {
     pub media_type: String,
     /// Who converted it.
     pub plugin: PluginIdentity,
+    /// Whether it shall take the place of what another converter made of the same source.
+    pub again: bool,
     /// What the conversion used.
     pub report: JobReport,
     /// What it might use.

@@ -36,7 +36,7 @@ pub use error::PrepareError;
 pub use export::export;
 pub use placeholder::resolve_placeholders;
 pub use pool::{Message, Options, Preparations, start};
-pub use provenance::{Converter, Granted, Provenance};
+pub use provenance::{Converter, Granted, Made, Provenance};
 pub use rehearsal::Rehearsal;
 pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};
 pub use window::Window;

@@ -71,8 +71,11 @@ pub struct Options {
     pub cache: Option<PrepareCache>,
     /// Whether an attempt at what the sandbox refuses is an error.
     pub strict: bool,
-    /// Whether the registry has these bytes: asked after hashing, before converting.
-    pub is_known: Box<dyn Fn(&ContentHash) -> bool + Send + Sync>,
+    /// Whether what is made shall take the place of what another converter made of the same source.
+    pub again: bool,
+    /// Whether the registry has what would be made of these bytes, of this media type: asked after
+    /// hashing, before converting.
+    pub is_known: Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>,
     /// Set to stop: inputs not yet started are reported as cancelled.
     pub cancel: Arc<AtomicBool>,
 }
@@ -149,6 +152,7 @@ pub fn start(
         options: options.converter_options.clone(),
         cache: options.cache.take(),
         strict: options.strict,
+        again: options.again,
         cancel: Arc::clone(&stop),
     };
     start_with(inputs, Box::new(converter), staging, options, stop)
@@ -290,7 +294,7 @@ struct Run {
     converter: Box<dyn Convert>,
     runner: Box<dyn Runner>,
     staging: Arc<StagingRoot>,
-    is_known: Box<dyn Fn(&ContentHash) -> bool + Send + Sync>,
+    is_known: Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>,
     input_bytes_max: u64,
     stop: Arc<AtomicBool>,
     window: Arc<Window>,
@@ -358,7 +362,7 @@ impl Run {
         let staging = self.staging.create()?;
         let staged = input::stage(source, staging, self.input_bytes_max, &self.stop)?;
         let hash = staged.original.hash;
-        if (self.is_known)(&hash) {
+        if (self.is_known)(&hash, &staged.media_type) {
             return Ok(Copied::Known(hash));
         }
         Ok(Copied::New(Box::new(staged)))

@@ -93,7 +93,8 @@ impl Rig {
             converter_options: Vec::new(),
             cache: None,
             strict: false,
-            is_known: Box::new(|hash| *hash == ContentHash::of(b"known")),
+            again: false,
+            is_known: Box::new(|hash, _| *hash == ContentHash::of(b"known")),
             cancel: self.cancel,
         };
         let preparations = start_with(

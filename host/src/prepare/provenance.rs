@@ -63,6 +63,24 @@ impl From<&PluginIdentity> for Converter {
     }
 }
 
+/// What made a document, of whatever version its provenance is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Made {
+    /// Who converted it.
+    #[serde(rename = "plugin")]
+    pub by: Converter,
+    /// Media type that chose the converter.
+    pub media_type: String,
+}
+
+impl Made {
+    /// As a document's provenance says; `None` if it does not.
+    #[must_use]
+    pub fn of(provenance: &str) -> Option<Self> {
+        serde_json::from_str(provenance).ok()
+    }
+}
+
 /// Limits as provenance tells them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Granted {
@@ -145,6 +163,12 @@ mod tests {
         let one = Provenance::of(&document);
         let json = serde_json::to_string(&one).unwrap();
         assert_eq!(serde_json::from_str::<Provenance>(&json).unwrap(), one);
+        let made = Made::of(&json).unwrap();
+        assert_eq!(
+            (&made.by, made.media_type),
+            (&one.plugin, one.media_type.clone())
+        );
+        assert_eq!(Made::of("{}"), None);
         let mut other = one.clone();
         assert_eq!(one.differing_outputs(&other), [""; 0]);
         other.main = ContentHash::of(b"x");

@@ -28,6 +28,7 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
             digest: PluginDigest(ContentHash::of(b"test")),
             world: "test".to_owned(),
         },
+        again: false,
         report: JobReport::default(),
         limits: Default::default(),
         assets: Vec::new(),
