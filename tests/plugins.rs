@@ -364,3 +364,132 @@ fn a_strangers_kb_changes_nothing_of_what_runs() {
     assert_eq!(said.code, 2, "{said:?}");
     assert_eq!(installed(&env), Value::Array(Vec::new()));
 }
+
+/// The limits that a document was converted under.
+fn limits_of(env: &Env, document: &str) -> Value {
+    let registry = env.kb().join(".openkb/kbhost/registry.db");
+    let connection = rusqlite::Connection::open(registry).unwrap();
+    let sql = "SELECT provenance FROM documents WHERE doc_name = ?1";
+    let provenance: String = connection
+        .query_row(sql, [document], |row| row.get(0))
+        .unwrap();
+    serde_json::from_str::<Value>(&provenance).unwrap()["limits"].clone()
+}
+
+/// Goal: the caches, grants and wide limits that a stranger's knowledge base carries change nothing of
+/// what runs. Method: caches of another user in every place where they could be looked for, with a
+/// store that grants; the limits of a document are those of an honest knowledge base.
+#[test]
+fn a_strangers_limits_and_caches_change_nothing() {
+    let env = Env::new();
+    env.doc("a.md", "# Title\n\ntext");
+    let honest = Env::new();
+    honest.doc("a.md", "# Title\n\ntext");
+    assert_eq!(honest.run(["add", "docs"]).code, 0);
+    // What another user keeps: compiled code, conversions and a plugin that was granted much.
+    let other = Env::new();
+    other.doc("a.md", "# Title\n\nother text");
+    install_with_memory(&other, 4_096);
+    let cache = other.path("cache");
+    let cached = [
+        ("KBHOST_CACHE_DIR", cache.to_str().unwrap()),
+        ("KBHOST_NO_CACHE", ""),
+    ];
+    assert_eq!(other.run_with(&cached, ["add", "docs"]).code, 0);
+    for folder in [
+        ".openkb/kbhost",
+        ".openkb",
+        ".kbhost",
+        ".cache/kbhost",
+        "cache",
+    ] {
+        let folder = env.kb().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        crate::support::copy_tree(&cache, &folder);
+        crate::support::copy_tree(&other.path(STORE), &folder.join("plugins"));
+    }
+    let wide = "kbhost:\n  limits:\n    cpu_ms: 600000\n    memory_mib: 4096\n    output_mib: 4096\n    \
+                output_files: 100000\n    input_mib: 18446744073709551615\n";
+    let config = env.kb_text(".openkb/config.yaml");
+    fs::write(
+        env.kb().join(".openkb/config.yaml"),
+        format!("{config}\n{wide}"),
+    )
+    .unwrap();
+    let mut command = env.command(["add", "../docs/a.md"]);
+    let said = env.finish(command.current_dir(env.kb()));
+    assert_eq!(said.code, 0, "{said:?}");
+    let note = "note: `kbhost.limits.memory_mib` is 4096 in config.yaml, where 512 holds anyway: a \
+                knowledge base can only narrow limits\n";
+    assert!(said.stderr.contains(note), "{said:?}");
+    assert_eq!(
+        said.stderr.matches("can only narrow").count(),
+        5,
+        "{said:?}"
+    );
+    assert_eq!(limits_of(&env, "a"), limits_of(&honest, "a"));
+    assert_eq!(
+        env.kb_text("wiki/sources/a.md"),
+        honest.kb_text("wiki/sources/a.md")
+    );
+    assert_eq!(env.run(["verify", "--all"]).code, 0);
+}
+
+#[test]
+fn a_knowledge_base_narrows_limits() {
+    let env = Env::new();
+    install_with_memory(&env, 1_024);
+    let honest = env.kb_text(".openkb/config.yaml");
+    let limited = |limit: &str| {
+        let text = format!("{honest}\nkbhost:\n  limits:\n    {limit}\n");
+        fs::write(env.kb().join(".openkb/config.yaml"), text).unwrap();
+    };
+    let check = |limit: &str, expected: &str| {
+        limited(limit);
+        let said = env.run(["add", "docs"]);
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(said.stderr.contains(expected), "{limit}: {said:?}");
+    };
+    env.doc("a.hostile", "loop");
+    check("cpu_ms: 200", "timeout: more than 200ms of CPU time");
+    env.doc("a.hostile", "ok # Hello");
+    check("memory_mib: 1", "memory: more than 1048576 bytes");
+    env.doc("a.hostile", format!("ok # {}", "x".repeat(2 << 20)));
+    check("input_mib: 1", "the limit is 1048576 bytes");
+    let said = env.run(["add", "--dry-run", "docs"]);
+    assert!(
+        said.stderr.contains("the limit is 1048576 bytes"),
+        "{said:?}"
+    );
+    // It is on record, and what holds now is what is compared.
+    env.doc("a.hostile", "ok # Hello");
+    limited("memory_mib: 64");
+    let said = env.run(["add", "docs"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(limits_of(&env, "a")["memory_bytes_max"], 64 << 20);
+    assert!(env.run(["verify", "--all"]).stderr.contains("1 the same"));
+    limited("memory_mib: 65");
+    let said = env.run(["verify", "--all"]);
+    assert!(
+        said.stdout.contains("it was converted under other limits"),
+        "{said:?}"
+    );
+    for (limit, key, reason) in [
+        (
+            "memory_mib: 0",
+            "memory_mib",
+            "must be a whole number from 1",
+        ),
+        ("cpu: 1", "cpu", "is no limit"),
+    ] {
+        limited(limit);
+        let said = env.run(["add", "docs"]);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.stderr.contains(".openkb/config.yaml"), "{said:?}");
+        assert!(
+            said.stderr.contains(&format!("kbhost.limits.{key}")),
+            "{said:?}"
+        );
+        assert!(said.stderr.contains(reason), "{said:?}");
+    }
+}

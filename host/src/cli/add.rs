@@ -17,7 +17,7 @@ use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
 use crate::mutation::{AcquireError, MutationError, Owner, OwnerOptions};
-use crate::plugin::PluginSet;
+use crate::plugin::{Allowance, PluginSet};
 use crate::prepare::{self, Preparations, StagingRoot};
 
 /// Adds what `args` names.
@@ -37,12 +37,14 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         enumerate::sources(&args.paths, &filter)
     });
     let catalogue = Catalogue::open(&root)?;
+    let allowance = engine::allowance(ui, config.limits);
     let other_kinds = inputs.skipped_unsupported;
     let accepted = plugins.extensions();
     let mut reporter = Reporter::new(ui, &inputs, accepted, args.dry_run);
     if args.dry_run {
         let reconvert = args.reconvert.then_some(&*plugins);
-        dry_run::tell(inputs, &catalogue, reconvert, &mut reporter)?;
+        let bytes_max = allowance.input_bytes_max();
+        dry_run::tell(inputs, &catalogue, bytes_max, reconvert, &mut reporter)?;
         return Ok(exit(&reporter.finish(other_kinds, None), None, None));
     }
     let jobs = workers(args.jobs, config.jobs);
@@ -57,6 +59,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         signals,
         jobs,
         conversion: args.conversion,
+        allowance,
         reconvert: args.reconvert,
         root,
         plugins,
@@ -73,6 +76,7 @@ struct Run {
     signals: Signals,
     jobs: usize,
     conversion: ConversionArgs,
+    allowance: Allowance,
     reconvert: bool,
     owner: OwnerOptions,
 }
@@ -112,7 +116,7 @@ impl Run {
         let reconvert = self.reconvert.then(|| Arc::clone(&self.plugins));
         let options = prepare::Options {
             jobs: self.jobs,
-            limits: engine::limits(),
+            allowance: self.allowance.clone(),
             converter_options: Vec::new(),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,

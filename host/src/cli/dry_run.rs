@@ -14,7 +14,7 @@ use super::report::{DocumentReport, Reporter, Status, already_in};
 use crate::enumerate::{Inputs, Source, Unreadable};
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, DocName, PathError, Seq, SourceKey};
-use crate::plugin::{Limits, PluginSet};
+use crate::plugin::PluginSet;
 use crate::prepare::PrepareError;
 
 /// Bytes read at once: large enough that system calls do not show, small enough for the stack's
@@ -37,6 +37,7 @@ enum Outcome {
 pub(super) fn tell(
     inputs: Inputs,
     catalogue: &Catalogue,
+    bytes_max: u64,
     reconvert: Option<&PluginSet>,
     reporter: &mut Reporter<'_>,
 ) -> Result<(), CommandError> {
@@ -51,7 +52,9 @@ pub(super) fn tell(
         while let Some(earlier) = unreadable.next_if(|input| input.seq < source.seq) {
             refuse(earlier, reporter);
         }
-        let outcome = outcome(source, catalogue, reconvert, &mut known, &mut seen)?;
+        let outcome = outcome(
+            source, catalogue, bytes_max, reconvert, &mut known, &mut seen,
+        )?;
         let document = |status| DocumentReport::new(source.seq, source.display.clone(), status);
         match outcome {
             Outcome::Add => reporter.document(document(Status::WouldAdd), None),
@@ -82,6 +85,7 @@ fn refuse(input: Unreadable, reporter: &mut Reporter<'_>) {
 fn outcome(
     source: &Source,
     catalogue: &Catalogue,
+    bytes_max: u64,
     reconvert: Option<&PluginSet>,
     known: &mut HashMap<SourceKey, DocName>,
     seen: &mut HashMap<ContentHash, Seq>,
@@ -90,11 +94,7 @@ fn outcome(
         let error = PrepareError::Unsupported(source.display.clone());
         return Ok(Outcome::Fail(error.into()));
     };
-    let hash = match hash_file(
-        &source.path,
-        &source.display,
-        Limits::default().input_bytes_max,
-    ) {
+    let hash = match hash_file(&source.path, &source.display, bytes_max) {
         Ok(hash) => hash,
         Err(error) => return Ok(Outcome::Fail(error)),
     };

@@ -7,8 +7,10 @@ use std::sync::atomic::AtomicBool;
 use super::args::ConversionArgs;
 use super::error::CommandError;
 use super::plugin::Meant;
+use super::ui::Ui;
 use crate::enumerate::Source;
-use crate::plugin::{CacheDir, Limits, Plugin, PluginError, PluginSet, Surroundings};
+use crate::kb::config::Narrowing;
+use crate::plugin::{Allowance, CacheDir, Limits, Plugin, PluginError, PluginSet, Surroundings};
 use crate::prepare::{
     self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
 };
@@ -77,13 +79,13 @@ pub(super) fn load<'a>(
 
 /// The limits of each call into a converter.
 #[cfg(not(feature = "fault-points"))]
-pub(super) fn limits() -> Limits {
+fn limits() -> Limits {
     Limits::default()
 }
 
 /// The limits of each call into a converter: a rig may lower them, so that it need not wait.
 #[cfg(feature = "fault-points")]
-pub(super) fn limits() -> Limits {
+fn limits() -> Limits {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let mut limits = Limits::default();
     if let Some(ms) = number("KBHOST_TEST_CPU_MS") {
@@ -96,6 +98,21 @@ pub(super) fn limits() -> Limits {
         limits.output_bytes_max = mib << 20;
     }
     limits
+}
+
+/// What bounds each call into a converter, and tells what the KB asks for in vain.
+pub(super) fn allowance(ui: &mut Ui, kb: Narrowing) -> Allowance {
+    let allowance = Allowance {
+        limits: limits(),
+        kb,
+    };
+    for (key, value, max) in allowance.ignored() {
+        ui.note(&format!(
+            "note: `kbhost.limits.{key}` is {value} in config.yaml, where {max} holds anyway: a \
+             knowledge base can only narrow limits"
+        ));
+    }
+    allowance
 }
 
 /// Prepares one input on this thread.
@@ -111,7 +128,10 @@ pub(super) fn prepare_one(
 ) -> Result<PreparedDocument, Box<PrepareError>> {
     let cache = prepare_cache(conversion);
     let single = Single {
-        limits: &limits(),
+        allowance: &Allowance {
+            limits: limits(),
+            kb: Narrowing::default(),
+        },
         options: &[],
         cache: cache.as_ref(),
         strict: conversion.strict,
@@ -131,12 +151,13 @@ pub(super) fn prepare_again(
     source: &Source,
     plugins: &PluginSet,
     converter: &Plugin,
+    allowance: &Allowance,
     staging: &StagingRoot,
     assets_dir: &Path,
     cancel: Arc<AtomicBool>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
     let single = Single {
-        limits: &limits(),
+        allowance,
         options: &[],
         cache: None,
         strict: false,

@@ -17,9 +17,10 @@ use super::show::the_one;
 use super::signals::Signals;
 use super::ui::Ui;
 use crate::enumerate::Source;
+use crate::kb::config::Config;
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbRoot, SafeLine, Seq, layout};
-use crate::plugin::{Plugin, PluginSet};
+use crate::plugin::{Allowance, Plugin, PluginSet};
 use crate::prepare::{Converter, Granted, Provenance, StagingRoot};
 
 /// What is said of one document.
@@ -73,6 +74,7 @@ pub(super) fn run(
     let scratch = scratch_dir()?;
     let nothing = scratch_dir()?;
     let verifier = Verifier {
+        allowance: engine::allowance(ui, Config::read(&root)?.limits),
         plugins: engine::plugins(args.plugin.as_deref())?,
         staging: StagingRoot::open(scratch.path())?,
         nothing: nothing.path().to_owned(),
@@ -143,6 +145,7 @@ fn cannot(reason: &str) -> Verdict {
 struct Verifier {
     root: Arc<KbRoot>,
     plugins: PluginSet,
+    allowance: Allowance,
     staging: StagingRoot,
     /// An empty folder: a document without assets finds none.
     nothing: PathBuf,
@@ -207,6 +210,7 @@ impl Verifier {
             &source,
             &self.plugins,
             &plugin,
+            &self.allowance,
             &self.staging,
             assets_dir,
             cancel,
@@ -245,7 +249,7 @@ impl Verifier {
             ));
         };
         // The plugin's manifest may ask for others than the run's.
-        let limits = plugin.limits(&engine::limits());
+        let limits = plugin.limits(&self.allowance);
         if Granted::from(&limits) != recorded.limits {
             return Err("it was converted under other limits".to_owned());
         }

@@ -1,6 +1,8 @@
 //! `config.yaml`: validated settings. A KB may come from a stranger: its settings choose nothing
 //! outside the KB and can only narrow limits.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::{KbError, KbRoot, SafeLine, layout};
@@ -10,6 +12,9 @@ const CONFIG_BYTES_MAX: u64 = 256 << 10;
 
 /// More workers than this help nobody and exhaust file handles.
 pub const JOBS_MAX: usize = 256;
+
+/// A key of a stranger's file is told up to this many characters.
+const KEY_CHARS_MAX: usize = 40;
 
 /// How many workers prepare at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,55 @@ pub enum OpenKbExport {
     Never,
 }
 
+/// Limits of each conversion that a KB asks for: they narrow those that hold anyway, and never widen
+/// one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// CPU time, milliseconds.
+    pub cpu_ms: Option<u64>,
+    /// Memory.
+    pub memory_mib: Option<u64>,
+    /// Output.
+    pub output_mib: Option<u64>,
+    /// Files of output.
+    pub output_files: Option<u64>,
+    /// Input.
+    pub input_mib: Option<u64>,
+}
+
+impl Narrowing {
+    /// The limits as `kbhost.limits` names them; an error names the key and what is wrong.
+    fn of(typed: BTreeMap<String, TypedLimit>) -> Result<Self, (String, String)> {
+        let mut narrowing = Self::default();
+        for (key, value) in typed {
+            let wrong = |reason: &str| {
+                let key = SafeLine::with_max(&key, KEY_CHARS_MAX);
+                (format!("kbhost.limits.{key}"), reason.to_owned())
+            };
+            let limit = match key.as_str() {
+                "cpu_ms" => &mut narrowing.cpu_ms,
+                "memory_mib" => &mut narrowing.memory_mib,
+                "output_mib" => &mut narrowing.output_mib,
+                "output_files" => &mut narrowing.output_files,
+                "input_mib" => &mut narrowing.input_mib,
+                _ => {
+                    return Err(wrong(
+                        "is no limit: there are cpu_ms, memory_mib, output_mib, output_files, \
+                         input_mib",
+                    ));
+                }
+            };
+            match value {
+                TypedLimit::Number(number @ 1..) => *limit = Some(number),
+                TypedLimit::Number(_) | TypedLimit::Neither(_) => {
+                    return Err(wrong("must be a whole number from 1"));
+                }
+            }
+        }
+        Ok(narrowing)
+    }
+}
+
 /// The settings this program reads; other keys are the user's or OpenKB's and stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -44,6 +98,8 @@ pub struct Config {
     pub language: String,
     /// `pageindex_threshold`: from this many pages on a document is long.
     pub pageindex_threshold: u32,
+    /// `kbhost.limits`.
+    pub limits: Narrowing,
 }
 
 impl Default for Config {
@@ -53,6 +109,7 @@ impl Default for Config {
             openkb_export: OpenKbExport::Auto,
             language: "en".to_owned(),
             pageindex_threshold: 20,
+            limits: Narrowing::default(),
         }
     }
 }
@@ -102,6 +159,7 @@ impl Config {
             pageindex_threshold: typed
                 .pageindex_threshold
                 .unwrap_or(defaults.pageindex_threshold),
+            limits: Narrowing::of(typed.kbhost.unwrap_or_default().limits.unwrap_or_default())?,
         })
     }
 }
@@ -114,6 +172,21 @@ struct Typed {
     openkb_export: Option<OpenKbExport>,
     language: Option<String>,
     pageindex_threshold: Option<u32>,
+    kbhost: Option<TypedOwn>,
+}
+
+/// What is this program's alone, and so strict.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedOwn {
+    limits: Option<BTreeMap<String, TypedLimit>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TypedLimit {
+    Number(u64),
+    Neither(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
@@ -181,5 +254,39 @@ mod tests {
         assert_eq!(key, "");
         assert!(reason.starts_with("line 1 column 7: "), "{reason}");
         assert!(Config::parse("openkb_export: sometimes").is_err());
+    }
+
+    #[test]
+    fn limits_are_strict() {
+        let limits = |text: &str| {
+            let text = format!("model: x\nkbhost:\n  limits:\n    {text}\n");
+            Config::parse(&text).map(|config| config.limits)
+        };
+        let both = Narrowing {
+            cpu_ms: Some(5),
+            input_mib: Some(u64::MAX),
+            ..Narrowing::default()
+        };
+        assert_eq!(
+            limits("cpu_ms: 5\n    input_mib: 18446744073709551615"),
+            Ok(both)
+        );
+        assert_eq!(
+            Config::parse("kbhost:\n").unwrap().limits,
+            Narrowing::default()
+        );
+        for (bad, key) in [
+            ("cpu_ms: 0", "kbhost.limits.cpu_ms"),
+            ("cpu_ms: -1", "kbhost.limits.cpu_ms"),
+            ("memory_mib: 1.5", "kbhost.limits.memory_mib"),
+            ("output_mib: many", "kbhost.limits.output_mib"),
+            ("output_files: [1]", "kbhost.limits.output_files"),
+            ("input_mib: 18446744073709551616", "kbhost.limits.input_mib"),
+            ("cpu_seconds: 1", "kbhost.limits.cpu_seconds"),
+        ] {
+            assert_eq!(limits(bad).unwrap_err().0, key, "{bad}");
+        }
+        let (_, reason) = Config::parse("kbhost:\n  plugins: [x]\n").unwrap_err();
+        assert!(reason.contains("plugins"), "{reason}");
     }
 }

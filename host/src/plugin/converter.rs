@@ -9,7 +9,9 @@ use super::answer;
 use super::bindings::{FileConverterPre, types};
 use super::call::Sandbox;
 use super::state::JobState;
-use super::{Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings, WantedLimits};
+use super::{
+    Allowance, Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings, WantedLimits,
+};
 use crate::kb::{ContentHash, PluginDigest};
 
 /// What a file is called that a forced converter is asked for and that it does not know.
@@ -30,8 +32,8 @@ pub struct Probe<'a> {
     pub name: &'a str,
     /// Digest of the input: the seed of the guest's randomness.
     pub seed: &'a ContentHash,
-    /// Limits of the call, but for CPU time, of which there is less.
-    pub limits: &'a Limits,
+    /// What bounds the call; of CPU time there is less.
+    pub allowance: &'a Allowance,
     /// Set to end the call at the next tick.
     pub cancel: &'a Arc<AtomicBool>,
 }
@@ -111,10 +113,11 @@ impl Plugin {
         &self.0.accepts
     }
 
-    /// The limits of its calls: `limits`, but for those that it asked for and the user agreed to.
+    /// The limits of its calls: those of the run, but for those that it asked for and the user agreed
+    /// to; the KB may have narrowed either.
     #[must_use]
-    pub fn limits(&self, limits: &Limits) -> Limits {
-        self.0.limits.applied_to(limits)
+    pub fn limits(&self, allowance: &Allowance) -> Limits {
+        allowance.granted(&self.0.limits)
     }
 
     /// Calls `assets` in a fresh sandbox: the local references of the input, at most
@@ -162,7 +165,7 @@ impl Plugin {
     /// that it reads this.
     pub fn probe(&self, probe: &Probe<'_>) -> (Result<u8, JobError>, JobReport) {
         let _span = tracing::info_span!("probe", plugin = self.0.identity.name).entered();
-        let limits = self.limits(probe.limits);
+        let limits = self.limits(probe.allowance);
         let limits = Limits {
             cpu_max: limits.cpu_max.min(PROBE_CPU_MAX),
             ..limits

@@ -48,7 +48,7 @@ pub use converter::{AcceptedType, Plugin, PluginIdentity, Probe};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
 pub use inspect::Inspection;
 pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
-pub use limits::Limits;
+pub use limits::{Allowance, Limits};
 pub(crate) use manifest::Manifest;
 pub use manifest::WantedLimits;
 pub use set::{CacheDir, Format, Maker, PluginSet, Standing};

@@ -12,7 +12,7 @@ use super::input::Staged;
 use super::{PrepareError, StagingError};
 use crate::kb::SafeLine;
 use crate::plugin::{
-    HEAD_BYTES_MAX, JobError, JobFailure, JobReport, Limits, Plugin, PluginIdentity, Probe,
+    Allowance, HEAD_BYTES_MAX, JobError, JobFailure, JobReport, Plugin, PluginIdentity, Probe,
 };
 
 /// A converter that can be asked how sure it is.
@@ -48,7 +48,7 @@ pub(super) struct Chosen<C> {
 pub(super) fn choose<C: Contender>(
     contenders: Vec<C>,
     staged: &Staged,
-    limits: &Limits,
+    allowance: &Allowance,
     cancel: &Arc<AtomicBool>,
 ) -> Result<Option<Chosen<C>>, PrepareError> {
     let is_contest = contenders.len() > 1;
@@ -61,7 +61,7 @@ pub(super) fn choose<C: Contender>(
         head: &head,
         name: &staged.file_name,
         seed: &staged.original.hash,
-        limits,
+        allowance,
         cancel,
     };
     let mut best: Option<(u8, C)> = None;

@@ -18,8 +18,8 @@ use super::{
 use crate::enumerate::Source;
 use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{
-    ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits, Plugin,
-    PluginIdentity, PluginSet, Surroundings,
+    Allowance, ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits,
+    Plugin, PluginIdentity, PluginSet, Surroundings,
 };
 
 /// What converts a staged input. The pool knows no more of it.
@@ -31,7 +31,7 @@ pub(super) trait Convert: Send + Sync {
 /// What a preparation may use, apart from the input.
 pub(super) struct Conversion {
     pub(super) plugins: Arc<PluginSet>,
-    pub(super) limits: Limits,
+    pub(super) allowance: Allowance,
     pub(super) options: Vec<(String, String)>,
     pub(super) cache: Option<PrepareCache>,
     pub(super) strict: bool,
@@ -42,7 +42,7 @@ pub(super) struct Conversion {
 impl Convert for Conversion {
     fn convert(&self, staged: Staged) -> Result<PreparedDocument, PrepareError> {
         let call = Call {
-            limits: &self.limits,
+            limits: &self.allowance.limits,
             options: &self.options,
             cache: self.cache.as_ref(),
             strict: self.strict,
@@ -51,15 +51,15 @@ impl Convert for Conversion {
             converter: None,
             cancel: &self.cancel,
         };
-        let (document, _converted) = convert_with(&self.plugins, staged, &call)?;
+        let (document, _converted) = convert_with(&self.plugins, staged, &self.allowance, &call)?;
         Ok(document)
     }
 }
 
 /// How to prepare a single input.
 pub struct Single<'a> {
-    /// Limits of each call.
-    pub limits: &'a Limits,
+    /// What bounds each call.
+    pub allowance: &'a Allowance,
     /// Options for the converter, sorted by key.
     pub options: &'a [(String, String)],
     /// Conversions that need not be done again.
@@ -118,14 +118,14 @@ fn prepare_single(
 ) -> Result<(PreparedDocument, Converted), PrepareError> {
     let mut staged = {
         let _span = tracing::info_span!("copy", seq = source.seq.0).entered();
-        let bytes_max = single.limits.input_bytes_max;
+        let bytes_max = single.allowance.input_bytes_max();
         input::stage(source, staging.create()?, bytes_max, &single.cancel)?
     };
     if let Some(dir) = single.assets_dir {
         dir.clone_into(&mut staged.source_dir);
     }
     let call = Call {
-        limits: single.limits,
+        limits: &single.allowance.limits,
         options: single.options,
         cache: single.cache,
         strict: single.strict,
@@ -134,7 +134,7 @@ fn prepare_single(
         converter: single.converter,
         cancel: &single.cancel,
     };
-    convert_with(plugins, staged, &call)
+    convert_with(plugins, staged, single.allowance, &call)
 }
 
 /// What every call of a run shares.
@@ -173,6 +173,7 @@ impl Guest for Plugin {
 fn convert_with(
     plugins: &PluginSet,
     staged: Staged,
+    allowance: &Allowance,
     call: &Call<'_>,
 ) -> Result<(PreparedDocument, Converted), PrepareError> {
     let contenders = match call.converter {
@@ -180,11 +181,11 @@ fn convert_with(
         None => plugins.converters(&staged.media_type),
     };
     let chosen = tracing::info_span!("choose", seq = staged.seq.0)
-        .in_scope(|| contest::choose(contenders, &staged, call.limits, call.cancel))?;
+        .in_scope(|| contest::choose(contenders, &staged, allowance, call.cancel))?;
     let Some(chosen) = chosen else {
         return Err(PrepareError::Unsupported(staged.display));
     };
-    let limits = chosen.contender.limits(call.limits);
+    let limits = chosen.contender.limits(allowance);
     let call = Call {
         limits: &limits,
         ..*call

@@ -17,7 +17,7 @@ use super::intake::{Decision, Intake};
 use super::{PrepareCache, PrepareError, PreparedDocument, SkipReason, StagingRoot, Window, fault};
 use crate::enumerate::{Inputs, Source, Unreadable};
 use crate::kb::{ContentHash, SafeLine, Seq};
-use crate::plugin::{Limits, PluginSet};
+use crate::plugin::{Allowance, PluginSet};
 
 /// Stack of a worker: a component's own stack and the host's frames beneath it. Only what is
 /// touched takes memory.
@@ -63,8 +63,8 @@ impl Message {
 pub struct Options {
     /// Worker threads, at least 1.
     pub jobs: usize,
-    /// Limits of each call.
-    pub limits: Limits,
+    /// What bounds each call.
+    pub allowance: Allowance,
     /// Options for converters, sorted by key.
     pub converter_options: Vec<(String, String)>,
     /// Conversions that need not be done again.
@@ -148,7 +148,7 @@ pub fn start(
     let stop = Arc::new(AtomicBool::new(false));
     let converter = Conversion {
         plugins,
-        limits: options.limits.clone(),
+        allowance: options.allowance.clone(),
         options: options.converter_options.clone(),
         cache: options.cache.take(),
         strict: options.strict,
@@ -188,7 +188,7 @@ fn start_with(
         runner,
         staging,
         is_known: options.is_known,
-        input_bytes_max: options.limits.input_bytes_max,
+        input_bytes_max: options.allowance.input_bytes_max(),
         stop,
         window,
         intake: Mutex::default(),

@@ -89,7 +89,7 @@ impl Rig {
     ) -> (tempfile::TempDir, Preparations) {
         let options = Options {
             jobs,
-            limits: Limits::default(),
+            allowance: Allowance::default(),
             converter_options: Vec::new(),
             cache: None,
             strict: false,
