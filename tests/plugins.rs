@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Env, Said, component, json};
+use crate::support::{Env, Said, answered_on_a_terminal, component, json};
 
 const STORE: &str = "home/.config/kbhost/plugins";
 
@@ -176,6 +176,102 @@ fn changed_bytes_and_limits_are_agreed_to_again() {
         assert_eq!(said.code, 1, "{said:?}");
         assert!(said.stderr.contains(reason), "{reason}: {said:?}");
     }
+}
+
+/// Goal: who sits at a terminal is asked, sees what is wanted, and nothing is installed without a yes;
+/// the same again asks nobody, and wider wishes ask again and say what is wider.
+#[test]
+fn a_terminal_is_asked() {
+    let env = Env::empty();
+    fs::create_dir(env.path("folder")).unwrap();
+    fs::copy(component("hostile"), env.path("folder/hostile.wasm")).unwrap();
+    let manifest = |limits: &str| {
+        let text = format!(
+            "format = 1\nname = \"hostile\"\nversion = \"0.1.0\"\ncomponent = \"hostile.wasm\"\n\
+             [limits]\n{limits}\n"
+        );
+        fs::write(env.path("folder/kbhost-plugin.toml"), text).unwrap();
+    };
+    let answered = |answer: &str| {
+        answered_on_a_terminal(&env, "plugin install --color never folder", &[], answer)
+    };
+    manifest("cpu_seconds = 120");
+    for answer in ["n\n", "\n", "no\n", "yesterday\n"] {
+        let Some((screen, code)) = answered(answer) else {
+            return;
+        };
+        assert_eq!(code, 1, "{screen}");
+        assert!(screen.contains("Nothing was installed."), "{screen}");
+        for part in [
+            "wants    wasi:filesystem: ",
+            "limits   cpu_seconds 120",
+            "Install it? [y/N] ",
+        ] {
+            assert!(screen.contains(part), "{part}: {screen}");
+        }
+        assert!(!env.path(STORE).join("plugins.lock").exists());
+    }
+    let (screen, code) = answered("y\n").unwrap();
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("installed hostile 0.1.0"), "{screen}");
+    let kept_before = installed(&env);
+    assert_eq!(kept_before[0]["limits"]["cpu_seconds"], 120);
+
+    let (screen, code) = answered("n\n").unwrap();
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains("Install it?"), "{screen}");
+
+    manifest("cpu_seconds = 240\nmemory_mib = 1024");
+    let (screen, code) = answered("n\n").unwrap();
+    assert_eq!(code, 1, "{screen}");
+    for part in [
+        "change   limit added: cpu_seconds 240",
+        "change   limit added: memory_mib 1024",
+        "change   limit removed: cpu_seconds 120",
+        "Install it? [y/N] ",
+    ] {
+        assert!(screen.contains(part), "{part}: {screen}");
+    }
+    assert_eq!(installed(&env), kept_before);
+}
+
+/// What is granted is what the manifest wants, within what the user grants at most, within what the
+/// host allows; it is kept with the digest.
+#[test]
+fn grants_are_within_the_policy() {
+    let env = Env::new();
+    let policy = |text: &str| {
+        let dir = env.path("home/.config/kbhost");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("policy.toml"), text).unwrap();
+    };
+    install_with_memory(&env, 1_024);
+    assert_eq!(installed(&env)[0]["limits"]["memory_mib"], 1_024);
+    policy("format = 1\n[limits]\nmemory_mib = 64\n");
+    let said = install(&env, &env.path("folder"));
+    assert_eq!(said.stdout, "updated hostile 0.1.0\n", "{said:?}");
+    for part in [
+        "limits   memory_mib 64\n",
+        "change   limit added: memory_mib 64\n",
+        "policy   memory_mib 64, where it wants 1024\n",
+    ] {
+        assert!(said.stderr.contains(part), "{part}: {said:?}");
+    }
+    let kept = installed(&env);
+    assert_eq!(kept[0]["limits"]["memory_mib"], 64);
+    assert_eq!(env.run(["add", "docs"]).code, 0);
+    assert_eq!(limits_of(&env, "a")["memory_bytes_max"], 64 << 20);
+    assert!(
+        install(&env, &env.path("folder"))
+            .stdout
+            .starts_with("unchanged")
+    );
+    policy("format = 1\nwatever = 1\n");
+    let said = install(&env, &env.path("folder"));
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.stderr.contains("policy.toml"), "{said:?}");
+    assert!(said.stderr.contains("watever"), "{said:?}");
+    assert_eq!(installed(&env), kept);
 }
 
 /// Installs a folder whose manifest asks for this much memory, and writes a document for it.

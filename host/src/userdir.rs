@@ -21,6 +21,7 @@ use crate::kb::PathError;
 
 pub(crate) mod known_kbs;
 pub(crate) mod plugins;
+pub(crate) mod policy;
 pub(crate) mod sealed;
 
 /// Overrides the cache directory.

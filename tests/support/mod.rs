@@ -22,7 +22,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use registry::logical_registry;
-pub use rigs::{Mount, Nobody, copy_tree, give, has, is_root, on_a_terminal};
+pub use rigs::{
+    Mount, Nobody, answered_on_a_terminal, copy_tree, give, has, is_root, on_a_terminal,
+};
 pub use tree::{everything, staging_entries, tree};
 
 /// 2025-06-15 15:06:40 UTC: log lines and records of every test carry it.

@@ -211,6 +211,16 @@ impl Drop for Mount {
 /// Runs a command with a terminal of 100 columns as its standard output and error; what the
 /// terminal got, and the exit code. `None` if there is no `script`.
 pub fn on_a_terminal(env: &Env, line: &str, vars: &[(&str, &str)]) -> Option<(String, i32)> {
+    answered_on_a_terminal(env, line, vars, "")
+}
+
+/// [`on_a_terminal`], where somebody types `answer`.
+pub fn answered_on_a_terminal(
+    env: &Env,
+    line: &str,
+    vars: &[(&str, &str)],
+    answer: &str,
+) -> Option<(String, i32)> {
     if !has("script") {
         skip("a terminal", "script is not installed");
         return None;
@@ -224,6 +234,15 @@ pub fn on_a_terminal(env: &Env, line: &str, vars: &[(&str, &str)]) -> Option<(St
         .env("TERM", "xterm-256color")
         .env("SHELL", "/bin/sh")
         .envs(vars.iter().copied());
-    let said = env.finish(&mut command);
+    if answer.is_empty() {
+        let said = env.finish(&mut command);
+        return Some((said.stdout, said.code));
+    }
+    let mut child = env.spawn(command.stdin(Stdio::piped()));
+    let mut typed = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut typed, answer.as_bytes()).unwrap();
+    // The terminal hangs up with its input: it stays until the command is done.
+    let said = env.wait(child);
+    drop(typed);
     Some((said.stdout, said.code))
 }

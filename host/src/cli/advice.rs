@@ -354,6 +354,11 @@ fn of_store(error: &StoreError) -> Advice {
             "plugin-refused",
             format!("ask the author of `{name}` for a version that works"),
         ),
+        StoreError::Policy { path, .. } => Advice::new(
+            Exit::Usage,
+            "policy",
+            format!("correct it or remove it: `{}`", path.display()),
+        ),
         StoreError::Full => failed(
             "plugins-full",
             "remove one with `kbhost plugin remove NAME`".to_owned(),

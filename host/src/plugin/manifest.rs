@@ -73,6 +73,28 @@ impl WantedLimits {
         }
     }
 
+    /// These wishes where `most` names nothing less, and those that it cuts: key, wish, grant.
+    pub(crate) fn within(&self, most: &Self) -> (Self, Vec<(&'static str, u64, u64)>) {
+        let mut granted = *self;
+        let mut cut = Vec::new();
+        for ((key, wish, max), grant) in [
+            ("cpu_seconds", most.cpu_seconds, &mut granted.cpu_seconds),
+            ("memory_mib", most.memory_mib, &mut granted.memory_mib),
+            ("output_mib", most.output_mib, &mut granted.output_mib),
+            ("output_files", most.output_files, &mut granted.output_files),
+        ]
+        .map(|(key, max, grant)| ((key, *grant, max), grant))
+        {
+            if let (Some(wish), Some(max)) = (wish, max)
+                && wish > max
+            {
+                *grant = Some(max);
+                cut.push((key, wish, max));
+            }
+        }
+        (granted, cut)
+    }
+
     /// Whether each is within the host's maxima.
     ///
     /// # Errors
@@ -206,6 +228,28 @@ mod tests {
         ] {
             Manifest::parse(&format!("{GOOD}[limits]\n{limit}\n")).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_policy_cuts_wishes_and_makes_none() {
+        let wanted = WantedLimits {
+            memory_mib: Some(4_096),
+            output_files: Some(7),
+            ..WantedLimits::default()
+        };
+        let most = WantedLimits {
+            cpu_seconds: Some(1),
+            memory_mib: Some(64),
+            output_files: Some(8),
+            ..WantedLimits::default()
+        };
+        let (granted, cut) = wanted.within(&most);
+        assert_eq!(granted.named(), [("memory_mib", 64), ("output_files", 7)]);
+        assert_eq!(cut, [("memory_mib", 4_096, 64)]);
+        assert_eq!(
+            wanted.within(&WantedLimits::default()),
+            (wanted, Vec::new())
+        );
     }
 
     #[test]

@@ -109,6 +109,14 @@ pub enum StoreError {
         /// What is too much.
         reason: String,
     },
+    /// What the user grants at most cannot be read.
+    #[error("read the policy for plugins `{}`: {reason}", path.display())]
+    Policy {
+        /// The policy.
+        path: PathBuf,
+        /// What is wrong, a safe line.
+        reason: String,
+    },
     /// A bound is reached.
     #[error("install another plugin: there are {PLUGINS_MAX}")]
     Full,

@@ -14,6 +14,7 @@ use super::{accepted, failed};
 use crate::kb::{SafeLine, shell_word as word};
 use crate::plugin::{Builtin, Inspection, Manifest, WantedLimits, read_component};
 use crate::userdir::plugins::{self, InstalledPlugin, Store};
+use crate::userdir::policy;
 
 /// Where a plugin came from is kept as a line of at most this many characters.
 const FROM_CHARS_MAX: usize = 500;
@@ -46,6 +47,7 @@ pub(super) fn run(
                 .to_owned(),
         });
     }
+    let (limits, cut) = limits.within(&policy::limits().map_err(failed)?);
     let store = Store::of_user().map_err(failed)?;
     let previous = store.get(&name);
     let plugin = InstalledPlugin {
@@ -67,7 +69,11 @@ pub(super) fn run(
         return Ok(Exit::Done);
     }
     let changes = previous.map_or_else(Vec::new, |previous| changes(previous, &plugin));
-    let lines = shown(&plugin, bytes.len(), &changes);
+    let mut lines = shown(&plugin, bytes.len(), &changes);
+    lines.extend(
+        cut.iter()
+            .map(|(key, wish, grant)| format!("policy   {key} {grant}, where it wants {wish}")),
+    );
     if yes {
         for line in &lines {
             ui.note(line);
