@@ -35,7 +35,7 @@ pub use document::{
 pub use error::PrepareError;
 pub use export::export;
 pub use placeholder::resolve_placeholders;
-pub use pool::{Message, Options, Preparations, start};
+pub use pool::{IsKnown, Message, Options, Preparations, start};
 pub use provenance::{Converter, Granted, Made, Provenance};
 pub use rehearsal::Rehearsal;
 pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};

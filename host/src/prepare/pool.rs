@@ -59,6 +59,9 @@ impl Message {
     }
 }
 
+/// Answers, given the digest of an input and its media type, whether it needs no conversion.
+pub type IsKnown = Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>;
+
 /// How to prepare.
 pub struct Options {
     /// Worker threads, at least 1.
@@ -75,7 +78,7 @@ pub struct Options {
     pub again: bool,
     /// Whether the registry has what would be made of these bytes, of this media type: asked after
     /// hashing, before converting.
-    pub is_known: Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>,
+    pub is_known: IsKnown,
     /// Set to stop: inputs not yet started are reported as cancelled.
     pub cancel: Arc<AtomicBool>,
 }
@@ -294,7 +297,7 @@ struct Run {
     converter: Box<dyn Convert>,
     runner: Box<dyn Runner>,
     staging: Arc<StagingRoot>,
-    is_known: Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>,
+    is_known: IsKnown,
     input_bytes_max: u64,
     stop: Arc<AtomicBool>,
     window: Arc<Window>,
