@@ -34,6 +34,9 @@ impl CacheDir {
     }
 }
 
+/// Converters that are loaded beside each other: each may be some 100 MB of code.
+const LOADS_AT_ONCE: usize = 4;
+
 /// All converters of this run.
 pub struct PluginSet {
     cache: CacheDir,
@@ -371,19 +374,43 @@ impl PluginSet {
         Ok(candidate.slot().get_or_init(|| plugin).clone())
     }
 
-    /// Compiles, or takes from the cache, every converter that may be chosen for one of `media_types`. To be
-    /// called on the main thread before workers start: compilation uses rayon itself.
+    /// Compiles, or takes from the cache, every converter that may be chosen for one of `media_types`,
+    /// each on a thread of its own. To be called on the main thread before workers start: compilation
+    /// uses rayon itself.
     ///
     /// # Errors
-    /// If one cannot be compiled.
+    /// If one cannot be compiled; of several, the first in the order of `media_types`.
     pub fn load(&self, media_types: &[String]) -> Result<(), PluginError> {
         if self.forced.is_some() {
             return Ok(());
         }
-        for media_type in media_types {
-            for candidate in self.contenders(media_type) {
-                self.load_candidate(candidate)?;
+        let mut wanted: Vec<Candidate<'_>> = Vec::new();
+        for candidate in media_types.iter().flat_map(|it| self.contenders(it)) {
+            let is_new = wanted.iter().all(|known| known.name() != candidate.name());
+            if is_new && candidate.slot().get().is_none() {
+                wanted.push(candidate);
             }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let _span = tracing::info_span!("load").entered();
+        // Before the threads: they share it.
+        self.workshop()?;
+        for together in wanted.chunks(LOADS_AT_ONCE) {
+            let loaded: Vec<_> = std::thread::scope(|scope| {
+                let threads = together.iter().map(|candidate| {
+                    scope.spawn(move || self.load_candidate(*candidate).map(drop))
+                });
+                let threads: Vec<_> = threads.collect();
+                let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                };
+                threads.into_iter().map(join).collect()
+            });
+            loaded.into_iter().collect::<Result<(), _>>()?;
         }
         Ok(())
     }

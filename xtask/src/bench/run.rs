@@ -21,6 +21,9 @@ const SYNC_BATCH: u64 = 64;
 /// Documents for single adds are numbered from here: none of them is in a batch.
 const SINGLE_FIRST: u64 = 50_000;
 
+/// Documents of one word each, to see what a call costs by itself.
+const TINY_DOCUMENTS: u32 = 200;
+
 /// How much is done.
 struct Effort {
     batch_runs: usize,
@@ -92,6 +95,7 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
             measure_starts(&rig, &effort, &figures.kb, &mut report)?;
         }
     }
+    measure_converters(repo, &rig, &effort, &mut report)?;
     measure_syncs(&rig, &mut report)?;
     match process::on_path("strace") {
         Some(_) => scale::measure(&rig, quick, &mut report)?,
@@ -173,12 +177,7 @@ fn measure_batch(
 fn spans_of(rig: &Rig, batch: &Batch<'_>, jobs: u32) -> Result<Busy> {
     let kb = rig.fresh_kb("kb-spans")?;
     rig.forget_prepared()?;
-    let mut add = rig.add(&kb, batch.inputs, jobs);
-    Ok(Busy::parse(&rig.stderr(add.args([
-        "-v",
-        "--log-format",
-        "json",
-    ]))?))
+    spans_of_add(rig, &mut rig.add(&kb, batch.inputs, jobs))
 }
 
 fn report_shares(name: &str, busy: &Busy, report: &mut Report) {
@@ -213,6 +212,42 @@ fn measure_starts(rig: &Rig, effort: &Effort, kb: &Path, report: &mut Report) ->
     let add = each(files, |file| rig.milliseconds(&mut rig.add(kb, &[file], 1)))?;
     report.goal("warm add of one small file", add, " ms", Goal::AtMost(50.0));
     Ok(())
+}
+
+/// What a converter costs before it converts anything: loading those that come with the program, from
+/// a warm cache, and one call for a document with next to nothing in it.
+fn measure_converters(repo: &Repo, rig: &Rig, effort: &Effort, report: &mut Report) -> Result<()> {
+    let note = rig.path("note");
+    corpus::write_markdown(&note, 0, 1)?;
+    let mut inputs = vec![note];
+    let examples = repo::files_beneath(&repo.example_docs())?;
+    inputs.extend(examples.into_iter().find(|path| repo::has_pdf_name(path)));
+    let starts = each(0..=effort.start_runs, |_| {
+        let kb = rig.fresh_kb("kb-load")?;
+        let busy = spans_of_add(rig, &mut rig.add(&kb, &inputs, 1))?;
+        Ok(busy.of("load") * 1e3)
+    })?;
+    let what = format!("warm load of {} built-in converters", inputs.len());
+    report.goal(what, starts, " ms", Goal::AtMost(10.0));
+    let tiny = rig.path("tiny");
+    std::fs::create_dir_all(&tiny).map_err(Failure::io("create", &tiny))?;
+    for number in 0..TINY_DOCUMENTS {
+        let path = tiny.join(format!("{number}.md"));
+        std::fs::write(&path, format!("{number}\n")).map_err(Failure::io("write", &path))?;
+    }
+    let call = each(0..effort.batch_runs, |_| {
+        let kb = rig.fresh_kb("kb-tiny")?;
+        let busy = spans_of_add(rig, &mut rig.add(&kb, std::slice::from_ref(&tiny), 1))?;
+        Ok(busy.of("convert") * 1e3 / f64::from(TINY_DOCUMENTS))
+    })?;
+    let what = "fresh instance to result, empty document";
+    report.goal(what, call, " ms", Goal::AtMost(0.5));
+    Ok(())
+}
+
+fn spans_of_add(rig: &Rig, add: &mut std::process::Command) -> Result<Busy> {
+    let stderr = rig.stderr(add.args(["-v", "--log-format", "json"]))?;
+    Ok(Busy::parse(&stderr))
 }
 
 fn each<T>(items: impl IntoIterator<Item = T>, run: impl FnMut(T) -> Result<f64>) -> Result<f64> {
