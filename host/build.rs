@@ -1,12 +1,13 @@
 //! Embeds the checked-in components: verifies them against their manifest and writes
-//! `OUT_DIR/builtin.rs`. Needs no WebAssembly compiler.
+//! `OUT_DIR/builtin.rs`. Assembles the guests of the hostile kit into `OUT_DIR/kit.rs`. Needs no
+//! WebAssembly compiler.
 #![expect(
     clippy::disallowed_methods,
     reason = "writes to cargo's OUT_DIR; no knowledge base is near"
 )]
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use serde_json::Value;
@@ -17,6 +18,9 @@ mod sources_digest;
 use sources_digest::{sha256_hex, source_files, sources_digest};
 
 const PREBUILT: &str = "plugins/prebuilt";
+
+/// Guests of the hostile kit, as text.
+const KIT: &str = "host/src/selftest/guests";
 
 fn main() {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("..");
@@ -49,21 +53,59 @@ fn main() {
     }
     code.push_str("];\n");
     let out_dir = env::var("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out_dir).join("builtin.rs"), code).expect("OUT_DIR is writable");
+    let out_dir = Path::new(&out_dir);
+    fs::write(out_dir.join("builtin.rs"), code).expect("OUT_DIR is writable");
+    let kit = kit(&root, &manifest, out_dir);
+    fs::write(out_dir.join("kit.rs"), kit).expect("OUT_DIR is writable");
 }
 
-/// Writes one entry, after comparing the component's bytes with its digest.
-fn push_builtin(code: &mut String, root: &Path, component: &Value) {
+/// The components with which the sandbox is tried out: the hostile converter, and those that are
+/// written as text.
+fn kit(root: &Path, manifest: &Value, out_dir: &Path) -> String {
+    let mut components = array(manifest, "components").iter();
+    let hostile = components
+        .find(|component| component["name"] == "hostile")
+        .expect("the manifest has the hostile guest");
+    let path = verified(root, hostile);
+    let mut code = format!("static HOSTILE: &[u8] = include_bytes!({path:?});\n");
+    code.push_str("static ASSEMBLED: &[(&str, &[u8])] = &[\n");
+    let texts = root.join(KIT);
+    println!("cargo::rerun-if-changed={}", texts.display());
+    let mut paths: Vec<_> = fs::read_dir(&texts)
+        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
+        .unwrap_or_else(|error| panic!("{}: {error}", texts.display()));
+    paths.sort();
+    for path in paths {
+        println!("cargo::rerun-if-changed={}", path.display());
+        let wasm = wat::parse_file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let name = path.file_stem().expect("an entry of a folder has a name");
+        let assembled = out_dir.join(name).with_extension("wasm");
+        fs::write(&assembled, wasm).expect("OUT_DIR is writable");
+        writeln!(code, "    ({name:?}, include_bytes!({assembled:?})),")
+            .expect("a string takes all");
+    }
+    code.push_str("];\n");
+    code
+}
+
+/// Path of a checked-in component, after comparing its bytes with its digest.
+fn verified(root: &Path, component: &Value) -> PathBuf {
     let path = root.join(PREBUILT).join(text(component, "file"));
     println!("cargo::rerun-if-changed={}", path.display());
     let bytes = fs::read(&path)
         .unwrap_or_else(|error| panic!("{}: {error}; run `cargo xtask guests`", path.display()));
-    let digest = text(component, "sha256");
     assert!(
-        sha256_hex(&bytes) == digest,
+        sha256_hex(&bytes) == text(component, "sha256"),
         "{} is not the component that the manifest beside it records; run `cargo xtask guests`",
         path.display()
     );
+    path
+}
+
+/// Writes one entry.
+fn push_builtin(code: &mut String, root: &Path, component: &Value) {
+    let path = verified(root, component);
+    let digest = text(component, "sha256");
     let mut accepts = String::new();
     for accepted in array(component, "accepts") {
         let extensions = array(accepted, "extensions").iter();

@@ -3,6 +3,7 @@
 
 mod cache;
 mod components;
+mod kit;
 
 use std::fs;
 use std::path::Path;

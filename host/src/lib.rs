@@ -13,4 +13,5 @@ pub mod kb;
 pub mod mutation;
 pub mod plugin;
 pub mod prepare;
+mod selftest;
 mod userdir;

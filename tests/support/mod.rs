@@ -9,6 +9,8 @@ pub mod disk;
 pub mod oracle;
 mod registry;
 mod rigs;
+#[cfg(target_os = "linux")]
+mod seccomp;
 pub mod strace;
 #[cfg(feature = "fault-points")]
 pub mod torture;
@@ -25,6 +27,8 @@ pub use registry::logical_registry;
 pub use rigs::{
     Mount, Nobody, answered_on_a_terminal, copy_tree, give, has, is_root, on_a_terminal,
 };
+#[cfg(target_os = "linux")]
+pub use seccomp::without_openat2;
 pub use tree::{everything, staging_entries, tree};
 
 /// 2025-06-15 15:06:40 UTC: log lines and records of every test carry it.

@@ -13,6 +13,7 @@ use crate::kb::{KbError, PathError, layout, shell_word as word};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::{ConvertError, JobFailure, PluginError};
 use crate::prepare::{PrepareError, StagingError};
+use crate::selftest::Failure;
 use crate::userdir::plugins::StoreError;
 
 /// What an error means for the user.
@@ -363,6 +364,14 @@ fn of_store(error: &StoreError) -> Advice {
             "plugins-full",
             "remove one with `kbhost plugin remove NAME`".to_owned(),
         ),
+    }
+}
+
+/// The code of what a case of the hostile kit came to.
+pub(super) fn code_of(failure: Failure<'_>) -> &'static str {
+    match failure {
+        Failure::Plugin(error) => of_plugin(error).code,
+        Failure::Prepare(error) => of_prepare(error, "", &[]).code,
     }
 }
 

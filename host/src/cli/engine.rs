@@ -47,7 +47,7 @@ pub(super) fn inspector() -> Result<PluginSet, CommandError> {
 
 /// Raises the soft limit of open files to the hard one: each component may hold some hundred, and
 /// the owner must not run out of them because of one.
-fn raise_open_files() {
+pub(super) fn raise_open_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let now = getrlimit(Resource::Nofile);
     let raised = Rlimit {

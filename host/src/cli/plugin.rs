@@ -3,6 +3,7 @@
 
 mod inspect;
 mod install;
+mod selftest;
 pub(super) mod stale;
 
 use std::ffi::OsStr;
@@ -65,6 +66,7 @@ pub(super) fn run(
             plugin,
             none: _,
         } => prefer(ui, media_type, plugin.as_deref()),
+        PluginAction::Selftest { only } => selftest::run(ui, only),
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
 use super::bindings::{FileConverter, FileConverterPre};
+use super::fault;
 use super::memory::MemoryMeter;
 use super::quota::Quota;
 use super::state::JobState;
@@ -102,6 +103,11 @@ impl Sandbox<'_> {
         }
         if let Some(output) = self.output {
             wasi.preopened_dir(output, "/out", FsPerms::ReadWrite)?;
+            if fault::has_hole("preopen")
+                && let Some(around) = output.ancestors().nth(3)
+            {
+                wasi.preopened_dir(around, "/host", FsPerms::ReadWrite)?;
+            }
         }
         Ok(wasi.build())
     }

@@ -99,6 +99,16 @@ pub(crate) fn answer_compile() -> ExitCode {
     }
 }
 
+/// Code of a component for this very engine: what a stranger could pass off as a component.
+///
+/// # Errors
+/// What the compiler said.
+pub(crate) fn machine_code(wasm: &[u8]) -> Result<Vec<u8>, String> {
+    Engine::new(&engine::config())
+        .and_then(|engine| engine.precompile_component(wasm))
+        .map_err(|error| stdio::line(&format!("{error:#}")))
+}
+
 /// What a compilation may use.
 #[derive(Clone, Copy, Debug)]
 struct CompileLimits {

@@ -26,6 +26,7 @@ use wasmtime_wasi::p2::bindings::sync::io::streams;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult, ReaddirIterator};
 
 use super::JobFailure;
+use super::fault;
 use super::file_streams::{self, FileReader, FileWriter};
 use super::quota::{BadName, DEPTH_MAX, judge_name};
 use super::state::JobState;
@@ -482,7 +483,10 @@ impl types::HostDescriptor for JobState {
         self.counted(FUNCTION, renamed)
     }
 
-    fn symlink_at(&mut self, _: Resource<Descriptor>, _: String, _: String) -> FsResult<()> {
+    fn symlink_at(&mut self, fd: Resource<Descriptor>, old: String, new: String) -> FsResult<()> {
+        if fault::has_hole("links") {
+            return types::HostDescriptor::symlink_at(&mut self.filesystem(), fd, old, new);
+        }
         self.forbid("wasi:filesystem/symlink-at", Code::NotPermitted)
     }
 

@@ -18,6 +18,7 @@ struct Fence {
 const WRITERS: &[&str] = &[
     "host/src/mutation/storage.rs",
     "host/src/prepare/staging.rs",
+    "host/src/selftest/",
     "host/src/userdir.rs",
 ];
 

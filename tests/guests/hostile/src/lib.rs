@@ -9,6 +9,8 @@ mod bindings {
     wit_bindgen::generate!({ path: "../../../wit/v0.1.0", world: "file-converter" });
 }
 
+mod kit;
+
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher};
@@ -46,7 +48,8 @@ impl Guest for Hostile {
         }
     }
 
-    fn probe(_head: Vec<u8>, _name: String) -> u8 {
+    fn probe(head: Vec<u8>, _name: String) -> u8 {
+        kit::probe(&head);
         100
     }
 
@@ -73,7 +76,7 @@ impl Guest for Hostile {
                 Err(_) => Vec::new(),
             },
             "assets-long" => vec!["x".repeat(5_000)],
-            "assets" => argument.split(' ').map(str::to_owned).collect(),
+            "assets" | "want" => argument.split(' ').map(str::to_owned).collect(),
             _ => Vec::new(),
         };
         Ok(references
@@ -88,6 +91,9 @@ impl Guest for Hostile {
             return result;
         }
         if let Some(result) = lie(&word, &argument) {
+            return result;
+        }
+        if let Some(result) = kit::behave(&word, &argument, &request) {
             return result;
         }
         exhaust(&word, &argument)
