@@ -3,6 +3,7 @@
 
 mod cache;
 mod components;
+mod crowd;
 mod kit;
 
 use std::fs;
