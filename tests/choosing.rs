@@ -27,7 +27,7 @@ fn install(env: &Env, name: &str, behaviour: &str, version: u8) {
 }
 
 fn add(env: &Env, args: &[&str]) -> (Said, Value) {
-    let said = env.run([&["add", "--json"], args].concat());
+    let said = env.run([&["add", "--json"][..], args].concat());
     let answer = serde_json::from_str(&said.stdout).unwrap();
     (said, answer)
 }

@@ -385,7 +385,7 @@ pub(super) enum PluginAction {
         /// An installed or built-in converter
         #[arg(required_unless_present = "none")]
         plugin: Option<String>,
-        /// Prefer none: the built-in converter, else the first by name
+        /// Prefer none: the built-in converter, else the surest
         #[arg(long, conflicts_with = "plugin")]
         none: bool,
     },

@@ -64,6 +64,17 @@ const GZIP: Mark = Mark {
 };
 const OLE: Mark = ole(&["application/x-ole-storage"]);
 
+const WORD: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+const SHEET: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const SLIDES: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
+
+/// Folders of an office archive, and what they make of it.
+const OFFICE_PARTS: [(&[u8], &str); 3] = [(b"word/", WORD), (b"xl/", SHEET), (b"ppt/", SLIDES)];
+
+/// What an entry of a zip archive begins with, and how far behind that its name stands.
+const ENTRY: &[u8] = b"PK\x03\x04";
+const ENTRY_NAME_AT: usize = 30;
+
 /// Binary formats. Names of the crate that finds them come first.
 const MARKS: &[Mark] = &[
     own(&["application/pdf"]),
@@ -85,9 +96,9 @@ const MARKS: &[Mark] = &[
     zip(&["application/vnd.oasis.opendocument.text"]),
     zip(&["application/vnd.oasis.opendocument.spreadsheet"]),
     zip(&["application/vnd.oasis.opendocument.presentation"]),
-    zip(&["application/vnd.openxmlformats-officedocument.wordprocessingml.document"]),
-    zip(&["application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"]),
-    zip(&["application/vnd.openxmlformats-officedocument.presentationml.presentation"]),
+    zip(&[WORD]),
+    zip(&[SHEET]),
+    zip(&[SLIDES]),
     // Told apart by their names alone: what is inside an OLE file is for a converter to find.
     ole(&["application/msword"]),
     ole(&["application/vnd.ms-excel"]),
@@ -205,12 +216,35 @@ impl Content {
 /// not among ours.
 fn marked(head: &[u8]) -> Option<&'static Mark> {
     let media_type = Infer::new().get(head)?.mime_type();
+    let media_type = office(head).unwrap_or(media_type);
     let found = MARKS.iter().find(|mark| mark.is(media_type))?;
     // Which of its formats an OLE file is lies beyond any head.
     match found.family {
         Family::Ole => Some(&OLE),
         _ => Some(found),
     }
+}
+
+/// Which office document an archive is, by the names of its entries. The crate wants four entries one
+/// after the other in the head, and a document's text alone is longer.
+fn office(head: &[u8]) -> Option<&'static str> {
+    if !head.starts_with(ENTRY) {
+        return None;
+    }
+    let names = head.windows(ENTRY.len()).enumerate();
+    let names = names
+        .filter(|(_, bytes)| *bytes == ENTRY)
+        .filter_map(|(at, _)| head.get(at + ENTRY_NAME_AT..));
+    let mut is_package = false;
+    let mut part = None;
+    for name in names {
+        is_package |= name.starts_with(b"[Content_Types].xml") || name.starts_with(b"_rels/");
+        let found = OFFICE_PARTS
+            .iter()
+            .find(|(folder, _)| name.starts_with(folder));
+        part = part.or(found.map(|(_, media_type)| *media_type));
+    }
+    part.filter(|_| is_package)
 }
 
 /// Whether `head` is UTF-8 as text has it. Its last character may be cut.
@@ -290,8 +324,6 @@ mod tests {
         bytes
     }
 
-    const WORD: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
-
     #[test]
     fn what_a_file_begins_with() {
         let check = |head: &[u8], expected: &str| {
@@ -318,6 +350,8 @@ mod tests {
             "word/document.xml",
         ];
         check(&archive(&office), WORD);
+        check(&archive(&["xl/a", "[Content_Types].xml"]), SHEET);
+        check(&archive(&["word/a", "words"]), "application/zip");
         check(
             &archive(&["mimetype=application/epub+zip", "META-INF/container.xml"]),
             "application/epub+zip",

@@ -77,15 +77,13 @@ impl WantedLimits {
     pub(crate) fn within(&self, most: &Self) -> (Self, Vec<(&'static str, u64, u64)>) {
         let mut granted = *self;
         let mut cut = Vec::new();
-        for ((key, wish, max), grant) in [
+        for (key, max, grant) in [
             ("cpu_seconds", most.cpu_seconds, &mut granted.cpu_seconds),
             ("memory_mib", most.memory_mib, &mut granted.memory_mib),
             ("output_mib", most.output_mib, &mut granted.output_mib),
             ("output_files", most.output_files, &mut granted.output_files),
-        ]
-        .map(|(key, max, grant)| ((key, *grant, max), grant))
-        {
-            if let (Some(wish), Some(max)) = (wish, max)
+        ] {
+            if let (Some(wish), Some(max)) = (*grant, max)
                 && wish > max
             {
                 *grant = Some(max);

@@ -6,98 +6,76 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use super::input::Staged;
-use super::{PrepareError, StagingError};
+use super::{PrepareError, StagingError, convert};
 use crate::kb::SafeLine;
-use crate::plugin::{
-    Allowance, HEAD_BYTES_MAX, JobError, JobFailure, JobReport, Plugin, PluginIdentity, Probe,
-};
-
-/// A converter that can be asked how sure it is.
-pub(super) trait Contender {
-    fn identity(&self) -> &PluginIdentity;
-    fn probe(&self, probe: &Probe<'_>) -> (Result<u8, JobError>, JobReport);
-}
-
-impl Contender for Plugin {
-    fn identity(&self) -> &PluginIdentity {
-        Plugin::identity(self)
-    }
-
-    fn probe(&self, probe: &Probe<'_>) -> (Result<u8, JobError>, JobReport) {
-        Plugin::probe(self, probe)
-    }
-}
+use crate::plugin::{Allowance, HEAD_BYTES_MAX, JobError, JobFailure, Plugin, Probe};
 
 /// The converter that was chosen, and what came to light in choosing.
 #[derive(Debug)]
-pub(super) struct Chosen<C> {
-    pub(super) contender: C,
+pub(super) struct Chosen {
+    pub(super) plugin: Plugin,
     /// What the contenders tried that the sandbox refuses.
     pub(super) denied: Vec<(String, u64)>,
     /// Who could not be asked.
     pub(super) warnings: Vec<SafeLine>,
 }
 
-/// Asks `contenders`, in their order; a single one need not be asked.
+/// Asks `contenders`, in their order; a single one need not be asked, and of none there is none.
 ///
 /// # Errors
 /// If the copy of the input cannot be read, or the run was cancelled.
-pub(super) fn choose<C: Contender>(
-    contenders: Vec<C>,
+pub(super) fn choose(
+    contenders: Vec<Plugin>,
     staged: &Staged,
     allowance: &Allowance,
     cancel: &Arc<AtomicBool>,
-) -> Result<Option<Chosen<C>>, PrepareError> {
-    let is_contest = contenders.len() > 1;
-    let head = if is_contest {
-        head(staged)?
-    } else {
-        Vec::new()
-    };
-    let probe = Probe {
-        head: &head,
-        name: &staged.file_name,
-        seed: &staged.original.hash,
-        allowance,
-        cancel,
-    };
-    let mut best: Option<(u8, C)> = None;
+) -> Result<Option<Chosen>, PrepareError> {
     let (mut denied, mut warnings) = (Vec::new(), Vec::new());
-    for contender in contenders {
-        if cancel.load(Ordering::Relaxed) {
-            return Err(PrepareError::Cancelled(staged.display.clone()));
-        }
-        let score = if is_contest {
-            let (answer, report) = contender.probe(&probe);
-            super::convert::tell(&report);
-            super::convert::add_denied(&mut denied, report.denied);
-            match answer {
-                Ok(score) => score,
-                Err(JobError {
-                    failure: JobFailure::Cancelled,
-                    ..
-                }) => return Err(PrepareError::Cancelled(staged.display.clone())),
-                Err(error) => {
-                    warnings.push(not_asked(&error));
-                    0
-                }
+    let scores = match &contenders[..] {
+        [] | [_] => vec![0; contenders.len()],
+        contenders => {
+            let head = head(staged)?;
+            let probe = Probe {
+                head: &head,
+                name: &staged.file_name,
+                seed: &staged.original.hash,
+                allowance,
+                cancel,
+            };
+            let mut scores = Vec::new();
+            for plugin in contenders {
+                let (answer, report) = plugin.probe(&probe);
+                convert::tell(&report);
+                convert::add_denied(&mut denied, report.denied);
+                let score = match answer {
+                    Ok(score) => score,
+                    Err(error) if error.failure == JobFailure::Cancelled => {
+                        return Err(PrepareError::Cancelled(staged.display.clone()));
+                    }
+                    Err(error) => {
+                        warnings.push(not_asked(&error));
+                        0
+                    }
+                };
+                tracing::debug!(plugin = plugin.identity().name, score, "a contender");
+                scores.push(score);
             }
-        } else {
-            0
-        };
-        tracing::debug!(plugin = contender.identity().name, score, "a contender");
-        if best.as_ref().is_none_or(|(most, _)| score > *most) {
-            best = Some((score, contender));
+            scores
         }
-    }
-    Ok(best.map(|(_, contender)| Chosen {
-        contender,
-        denied,
-        warnings,
-    }))
+    };
+    let most = scores.iter().max().copied();
+    let mut scored = scores.into_iter().zip(contenders);
+    let chosen = scored
+        .find(|(score, _)| Some(*score) == most)
+        .map(|(_, plugin)| Chosen {
+            plugin,
+            denied,
+            warnings,
+        });
+    Ok(chosen)
 }
 
 fn not_asked(error: &JobError) -> SafeLine {

@@ -185,7 +185,7 @@ fn convert_with(
     let Some(chosen) = chosen else {
         return Err(PrepareError::Unsupported(staged.display));
     };
-    let limits = chosen.contender.limits(allowance);
+    let limits = chosen.plugin.limits(allowance);
     let call = Call {
         limits: &limits,
         ..*call
@@ -200,7 +200,7 @@ fn convert_with(
     for warning in chosen.warnings {
         warnings.push(warning);
     }
-    convert_staged(&chosen.contender, staged, &call, warnings, chosen.denied)
+    convert_staged(&chosen.plugin, staged, &call, warnings, chosen.denied)
 }
 
 /// The straight line of one conversion: the document, and what the converter said of it. `warnings` and

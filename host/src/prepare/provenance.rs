@@ -2,7 +2,7 @@
 //! digests of what came out. Kept in the registry, compared by `verify`.
 //!
 //! Invariant: the same input, converter and limits give the same provenance on every machine: no
-//! times, no paths of the host.
+//! times, no paths of the host. Where several converters contended, what each was refused is in it.
 
 use serde::{Deserialize, Serialize};
 

@@ -154,7 +154,11 @@ impl Selftest {
     ///
     /// # Errors
     /// If the temporary directory refuses.
-    pub(crate) fn run(&self, case: &Case, code_of: CodeOf<'_>) -> Result<Outcome, SelftestError> {
+    pub(crate) fn run(
+        &mut self,
+        case: &Case,
+        code_of: CodeOf<'_>,
+    ) -> Result<Outcome, SelftestError> {
         let start = Instant::now();
         let mut came = match case.guest {
             Guest::Told(line) => self.convert(case, line, code_of)?,

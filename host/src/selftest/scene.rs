@@ -106,8 +106,9 @@ impl Scene {
         ways
     }
 
-    /// What is wrong with the scene after a case: canaries that changed, staging that is left.
-    pub(super) fn traces(&self) -> Result<Vec<String>, SelftestError> {
+    /// What is wrong with the scene after a case: canaries that changed, staging that is left. A canary
+    /// counts from now on as it is: what one case did to it is not told of the next ones.
+    pub(super) fn traces(&mut self) -> Result<Vec<String>, SelftestError> {
         let root = self.dir.path();
         let shown = |path: &Path| {
             let path = path.strip_prefix(root).unwrap_or(path);
@@ -117,6 +118,7 @@ impl Scene {
         let mut traces: Vec<String> = changed
             .map(|path| format!("{} was changed", shown(path)))
             .collect();
+        self.canaries.accept();
         let staging = self.staging_dir();
         let failed = |error| PathError::new("read", &staging, error);
         for entry in fs::read_dir(&staging).map_err(failed)? {

@@ -42,7 +42,7 @@ pub(super) fn run(ui: &mut Ui, only: &[String]) -> Result<Exit, CommandError> {
     let cases = chosen(only)?;
     let signals = Signals::install().map_err(CommandError::Signals)?;
     engine::raise_open_files();
-    let selftest = Selftest::open(Arc::clone(&signals.cancel)).map_err(failed)?;
+    let mut selftest = Selftest::open(Arc::clone(&signals.cancel)).map_err(failed)?;
     let mut outcomes = Vec::new();
     ui.start_progress(cases.len() as u64);
     for case in cases {

@@ -60,7 +60,7 @@ impl Guest for Contender {
             },
             "trap" => panic!("probed"),
             // Beyond every limit.
-            "full" => u8::from(black_box(vec![1_u8; 3 << 30]).len() > 9),
+            "full" => u8::from(black_box(vec![1_u8; 1 << 30]).len() > 9),
             "link" => {
                 let linked = std::net::TcpStream::connect("127.0.0.1:1");
                 if linked.is_ok() { 100 } else { 60 }
