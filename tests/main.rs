@@ -21,6 +21,7 @@ mod convert;
 mod crash_states;
 mod doctor;
 mod effects;
+mod example_plugins;
 mod golden;
 mod locks;
 mod manifest;

@@ -15,7 +15,8 @@ use sources_digest::{sha256_hex, source_files, sources_digest};
 
 /// The folder of a guest's sources, by its name.
 fn folder(root: &Path, name: &str) -> String {
-    [format!("plugins/{name}"), format!("tests/guests/{name}")]
+    ["plugins", "tests/guests", "examples/plugins"]
+        .map(|parent| format!("{parent}/{name}"))
         .into_iter()
         .find(|folder| root.join(folder).is_dir())
         .unwrap_or_else(|| panic!("no sources of {name}"))
@@ -27,7 +28,7 @@ fn prebuilt_components_are_of_these_sources() {
     let manifest = fs::read(root.join("plugins/prebuilt/manifest.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
     let components = manifest["components"].as_array().unwrap();
-    assert!(components.len() >= 3, "{manifest}");
+    assert!(components.len() >= 4, "{manifest}");
     for component in components {
         let name = component["name"].as_str().unwrap();
         let bytes = fs::read(

@@ -52,7 +52,7 @@ struct Guest {
     embed: bool,
 }
 
-const GUESTS: [Guest; 4] = [
+const GUESTS: [Guest; 5] = [
     Guest {
         name: "markdown",
         folder: "plugins/markdown",
@@ -77,9 +77,15 @@ const GUESTS: [Guest; 4] = [
         artifact: "kbhost_test_contender.wasm",
         embed: false,
     },
+    Guest {
+        name: "sql-schema",
+        folder: "examples/plugins/sql-schema",
+        artifact: "sql_schema.wasm",
+        embed: false,
+    },
 ];
 
-/// The guests of this checkout: those of the tests may be absent.
+/// The guests of this checkout: those of the tests and examples may be absent.
 fn guests(root: &Path) -> impl Iterator<Item = &'static Guest> {
     GUESTS
         .iter()

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 /// The workspaces of guests, each with what all of its guests are built from, relative to the root: the
 /// workspace and its lock file, a shared crate, the contract.
-const WORKSPACES: [(&str, &[&str]); 2] = [
+const WORKSPACES: [(&str, &[&str]); 3] = [
     (
         "plugins",
         &[
@@ -26,9 +26,11 @@ const WORKSPACES: [(&str, &[&str]); 2] = [
             "wit/v0.1.0",
         ],
     ),
+    // An outside author's: everything it is built from lies in its own folder.
+    ("examples/plugins/sql-schema", &[]),
 ];
 /// Entries of a guest's folder that do not end up in the component.
-const LEFT_OUT: [&str; 3] = ["tests", "examples", "target"];
+const LEFT_OUT: [&str; 5] = ["tests", "examples", "target", "package", "README.md"];
 
 /// Lower-case hexadecimal SHA-256.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
