@@ -2,6 +2,8 @@
 //! converter that installs and works. Method: `examples/plugins` is built the way its README says,
 //! installed from a folder with its manifest, and used on the examples beside it.
 
+mod python;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
@@ -60,7 +62,7 @@ fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn examples_are_built_from_the_published_contract_alone() {
     let published = files_of(&repository().join("wit/v0.1.0"));
     assert!(!published.is_empty());
-    for name in ["sql-schema"] {
+    for name in ["sql-schema", "ipynb-python"] {
         let vendored = files_of(&example(name).join("wit"));
         assert!(vendored == published, "{name}: copy wit/v0.1.0 to its wit/");
     }
@@ -69,6 +71,18 @@ fn examples_are_built_from_the_published_contract_alone() {
         manifest.contains("[workspace]") && !manifest.contains("path = \".."),
         "{manifest}"
     );
+}
+
+/// A component with an interpreter in it is well within the size that is accepted; this one is not.
+#[test]
+fn a_component_that_is_too_large_is_refused() {
+    let env = Env::empty();
+    let wasm = fs::File::create(env.path("large.wasm")).unwrap();
+    wasm.set_len((64 << 20) + 1).unwrap();
+    let said = install(&env, &env.path("large.wasm"));
+    assert_eq!(said.code, 1, "{said:?}");
+    let reason = "it is larger than 67108864 bytes";
+    assert!(said.stderr.contains(reason), "{said:?}");
 }
 
 /// A second KB takes what was converted for the first; the calls are told by `-v`.

@@ -10,8 +10,8 @@ use super::bindings::{CONVERTER, WORLD};
 use super::stdio;
 use super::wasi::INTERFACES;
 
-/// Size of a component. The largest known converters have a few megabytes; compiling takes time
-/// and memory in proportion, and no limit holds there.
+/// Size of a component. Compiled languages have a few megabytes, one that carries the interpreter of
+/// Python 18, with libraries some 40; compiling takes time and memory in proportion.
 pub(crate) const COMPONENT_BYTES_MAX: u64 = 64 << 20;
 
 /// Refused imports that a message lists.

@@ -8,13 +8,18 @@ use crate::process;
 use crate::test::ledger::Ending;
 
 /// A program a rig runs, and the Debian package that brings it.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 6] = [
     ("strace", "strace"),
     ("mkfs.ext4", "e2fsprogs"),
     ("mkfs.xfs", "xfsprogs"),
     ("setpriv", "util-linux"),
     ("losetup", "mount"),
+    ("python3", "python3"),
 ];
+
+/// What Python needs to make the environment that the example plugin is built in, and the package
+/// that brings it: Debian's Python comes without.
+const PYTHON_MODULES: [(&str, &str); 2] = [("venv", "python3-venv"), ("ensurepip", "python3-venv")];
 
 /// Installs what is missing where that is allowed. What stays missing is no failure here: the test
 /// that wants it says so.
@@ -52,10 +57,16 @@ pub(crate) fn install(strict: bool) -> Result<Ending> {
 }
 
 fn missing() -> Vec<(&'static str, &'static str)> {
-    TOOLS
+    let programs = TOOLS
         .into_iter()
-        .filter(|(program, _)| process::on_path(program).is_none())
-        .collect()
+        .filter(|(program, _)| process::on_path(program).is_none());
+    let modules = PYTHON_MODULES.into_iter().filter(|(module, _)| {
+        let import = format!("import {module}");
+        !process::works(Command::new("python3").args(["-c", &import]))
+    });
+    let mut missing: Vec<_> = programs.chain(modules).collect();
+    missing.dedup_by_key(|(_, package)| *package);
+    missing
 }
 
 fn apt_get(packages: &[&str]) -> Result<()> {
