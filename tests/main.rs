@@ -16,6 +16,7 @@ mod bad_input;
 mod choosing;
 mod cli;
 mod concurrency;
+mod conformance;
 mod convert;
 #[cfg(feature = "fault-points")]
 mod crash_states;

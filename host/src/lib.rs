@@ -3,9 +3,11 @@
 //! Parallel work may prepare disposable data; only the serial mutation owner may change official
 //! KB state. `ARCHITECTURE.md` tells which room owns what.
 
+mod authoring;
 pub mod cli;
 pub mod commit;
 pub mod compile;
+mod conformance;
 pub mod doctor;
 pub mod effects;
 pub mod enumerate;

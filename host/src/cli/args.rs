@@ -362,6 +362,9 @@ pub(super) enum PluginAction {
         #[arg(value_name = "NAME|FILE.wasm")]
         plugin: PathBuf,
     },
+    /// Check a converter in the sandbox: contract, golden files, determinism, limits, damaged inputs
+    #[command(after_help = "The exit code is 4 if a check fails.")]
+    Test(TestArgs),
     /// Remove an installed plugin; documents that it converted stay
     Remove {
         /// The plugin
@@ -395,6 +398,35 @@ pub(super) enum PluginAction {
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
     },
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TestArgs {
+    /// The component, or the folder with its `kbhost-plugin.toml` [default: this folder]
+    #[arg(value_name = "FILE.wasm|DIR")]
+    pub(super) source: Option<PathBuf>,
+    /// Instead: an installed or built-in converter
+    #[arg(long, value_name = "NAME", conflicts_with = "source")]
+    pub(super) plugin: Option<String>,
+    /// Golden files: `input/` and `expected/` [default: `tests/golden` in DIR]
+    #[arg(long, value_name = "DIR")]
+    pub(super) golden: Option<PathBuf>,
+    /// Take what comes out for what is expected
+    #[arg(long)]
+    pub(super) bless: bool,
+    /// A further input, without an expectation; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(super) input: Vec<PathBuf>,
+    /// Damaged copies of each input to try
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    pub(super) mutations: u16,
+    /// Keep the damaged copies that end badly in this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) keep: Option<PathBuf>,
+    /// Time for all of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(super) timeout: u64,
 }
 
 #[derive(Args, Debug)]

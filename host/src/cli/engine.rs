@@ -79,13 +79,13 @@ pub(super) fn load<'a>(
 
 /// The limits of each call into a converter.
 #[cfg(not(feature = "fault-points"))]
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits::default()
 }
 
 /// The limits of each call into a converter: a rig may lower them, so that it need not wait.
 #[cfg(feature = "fault-points")]
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
     let mut limits = Limits::default();
     if let Some(ms) = number("KBHOST_TEST_CPU_MS") {

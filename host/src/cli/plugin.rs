@@ -5,6 +5,7 @@ mod inspect;
 mod install;
 mod selftest;
 pub(super) mod stale;
+mod test;
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -54,6 +55,7 @@ pub(super) fn run(
         PluginAction::List { stale: false } => list(ui),
         PluginAction::List { stale: true } => stale::run(ui, settings),
         PluginAction::Inspect { plugin } => inspect::run(ui, plugin),
+        PluginAction::Test(args) => test::run(ui, args),
         PluginAction::Remove { name } => {
             let removed = plugins::remove(name).map_err(failed)?;
             told(ui, "removed", &removed, true);

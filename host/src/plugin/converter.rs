@@ -101,6 +101,11 @@ impl Plugin {
         }))
     }
 
+    /// What its instances are made of.
+    pub(super) fn pre(&self) -> &FileConverterPre<JobState> {
+        &self.0.pre
+    }
+
     /// Who it is.
     #[must_use]
     pub fn identity(&self) -> &PluginIdentity {

@@ -33,6 +33,7 @@ mod sockets;
 mod state;
 mod stdio;
 mod surroundings;
+mod trial;
 mod wasi;
 mod watch;
 mod workshop;
