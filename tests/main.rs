@@ -12,6 +12,7 @@
 mod support;
 
 mod add;
+mod authoring;
 mod bad_input;
 mod choosing;
 mod cli;

@@ -1,9 +1,9 @@
-//! Writes into the folders of a plugin's author: expectations, inputs that are kept.
+//! Writes into the folders of a plugin's author: a new project, a component, expectations.
 //!
 //! One of the few files that may call the writing functions of `std::fs`, and never beneath a
 //! knowledge base of its own accord: the user named each folder.
 //!
-//! Invariant: a file appears whole or not at all.
+//! Invariant: a file appears whole or not at all, and so does a new project.
 
 #![expect(
     clippy::disallowed_methods,
@@ -13,11 +13,11 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::kb::PathError;
 
-/// What temporary files beside their target start with.
+/// What temporary files and folders beside their target start with.
 const TEMPORARY_PREFIX: &str = ".kbhost-";
 
 /// Makes a folder with those above it, unless it is there.
@@ -57,6 +57,69 @@ pub(crate) fn remove(path: &Path) -> Result<(), PathError> {
     }
 }
 
+/// Makes the folder `target` with `files`, whose paths are relative and plain. `false`: something is
+/// in `target` already, and nothing was changed.
+///
+/// # Errors
+/// If the system refuses; nothing is left behind then.
+pub(crate) fn create_project(target: &Path, files: &[(&str, String)]) -> Result<bool, PathError> {
+    let failed = |error: io::Error| PathError::new("create", target, error);
+    let above = parent(target);
+    ensure_dir(above)?;
+    let draft = tempfile::Builder::new()
+        .prefix(TEMPORARY_PREFIX)
+        .tempdir_in(above)
+        .map_err(failed)?;
+    let project = draft.path().join("project");
+    for (path, text) in files {
+        let file = project.join(path);
+        ensure_dir(parent(&file))?;
+        fs::write(&file, text).map_err(|error| PathError::new("write", file, error))?;
+    }
+    let is_there = match fs::read_dir(target) {
+        Ok(mut entries) => match entries.next() {
+            Some(_) => return Ok(false),
+            None => true,
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(false),
+        Err(error) => return Err(failed(error)),
+    };
+    if is_there {
+        // An empty folder may be where somebody stands: it stays, and is filled.
+        fill(target, &project).map_err(failed)?;
+        return Ok(true);
+    }
+    match fs::rename(&project, target) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+            ) =>
+        {
+            Ok(false)
+        }
+        renamed => renamed.map(|()| true).map_err(failed),
+    }
+}
+
+/// Moves what is in `project` into the empty folder `target`, or nothing of it.
+fn fill(target: &Path, project: &Path) -> io::Result<()> {
+    let mut moved: Vec<(PathBuf, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(project)?.collect::<io::Result<Vec<_>>>()? {
+        let (from, to) = (entry.path(), target.join(entry.file_name()));
+        if let Err(error) = fs::rename(&from, &to) {
+            for (from, to) in moved {
+                // Back into the draft, which goes.
+                fs::rename(to, from)?;
+            }
+            return Err(error);
+        }
+        moved.push((from, to));
+    }
+    Ok(())
+}
+
 fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -75,6 +138,29 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_project_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [("a", "1".to_owned()), ("b/c", "2".to_owned())];
+        let target = dir.path().join("deep/project");
+        assert!(create_project(&target, &files).unwrap());
+        assert_eq!(fs::read_to_string(target.join("b/c")).unwrap(), "2");
+        assert!(!create_project(&target, &files).unwrap(), "it is not empty");
+        assert_eq!(names(&dir.path().join("deep")), ["project"]);
+
+        let empty = dir.path().join("empty");
+        fs::create_dir(&empty).unwrap();
+        assert!(create_project(&empty, &files).unwrap());
+        assert_eq!(names(&empty), ["a", "b"]);
+
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        assert!(!create_project(&file, &files).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "x");
+        create_project(&file.join("below"), &files).unwrap_err();
+        assert_eq!(names(dir.path()), ["deep", "empty", "file"]);
     }
 
     #[test]

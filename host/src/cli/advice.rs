@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::error::CommandError;
 use super::exit::Exit;
+use crate::authoring::BuildError;
 use crate::enumerate::EnumerateError;
 use crate::kb::{KbError, PathError, layout, shell_word as word};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
@@ -71,6 +72,7 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         CommandError::Acquire(error) => of_acquire(error),
         CommandError::Recover(error) => of_recover(error),
         CommandError::Plugin(error) => of_plugin(error),
+        CommandError::Build(error) => of_build(error),
         CommandError::Enumerate(error) => of_enumerate(error),
         CommandError::Staging(StagingError::Path(error)) | CommandError::Path(error) => {
             of_path(error)
@@ -372,6 +374,36 @@ pub(super) fn code_of(failure: Failure<'_>) -> &'static str {
     match failure {
         Failure::Plugin(error) => of_plugin(error).code,
         Failure::Prepare(error) => of_prepare(error, "", &[]).code,
+    }
+}
+
+fn of_build(error: &BuildError) -> Advice {
+    match error {
+        BuildError::NoProject(_) => Advice::new(
+            Exit::Usage,
+            "no-project",
+            "`kbhost plugin new NAME` makes a project",
+        ),
+        BuildError::Tool { .. } => Advice::new(
+            Exit::Failed,
+            "no-tool",
+            "for Rust get cargo from https://rustup.rs, or name tools in CARGO and RUSTC; for Python \
+             `python3 -m venv .venv` and `.venv/bin/pip install -r requirements.txt`",
+        ),
+        BuildError::Target { .. } => Advice::new(
+            Exit::Failed,
+            "no-target",
+            "`rustup target add wasm32-wasip2`, or name a compiler that has the target: \
+             `RUSTC=/path/to/rustc kbhost plugin build`",
+        ),
+        BuildError::Failed { .. } => Advice::without_hint(Exit::Failed, "build-failed"),
+        BuildError::NoComponent => Advice::new(
+            Exit::Failed,
+            "no-component",
+            "`kbhost plugin new NAME` makes a project whose `Cargo.toml` shows how",
+        ),
+        BuildError::Plugin(error) => of_plugin(error),
+        BuildError::Path(error) => of_path(error),
     }
 }
 

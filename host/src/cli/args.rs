@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::authoring::Language;
 use crate::kb::config::{Jobs, parse_jobs};
 
 /// A lock that is not free after a day is somebody's mistake.
@@ -361,6 +362,26 @@ pub(super) enum PluginAction {
         /// An installed or built-in converter, or a component
         #[arg(value_name = "NAME|FILE.wasm")]
         plugin: PathBuf,
+    },
+    /// Make a project for a new converter
+    New {
+        /// Its name: a-z, 0-9 and -
+        name: String,
+        /// The language to write it in
+        #[arg(long, value_name = "LANGUAGE", value_enum, default_value_t)]
+        lang: Language,
+        /// Where [default: a new folder of that name]
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Build a converter with its language's own tools, with your rights: they are not caged
+    Build {
+        /// The project
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// Build what is given to others: optimised
+        #[arg(long)]
+        release: bool,
     },
     /// Check a converter in the sandbox: contract, golden files, determinism, limits, damaged inputs
     #[command(after_help = "The exit code is 4 if a check fails.")]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::advice::{Advice, advice, of_acquire};
 use super::exit::Exit;
 use super::terminal::one_line;
+use crate::authoring::BuildError;
 use crate::enumerate::EnumerateError;
 use crate::kb::{DocName, KbError, KbPath, PathError};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
@@ -46,6 +47,9 @@ pub(super) enum CommandError {
     /// A component cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// A plugin does not build.
+    #[error(transparent)]
+    Build(#[from] BuildError),
     /// A path is no input.
     #[error(transparent)]
     Enumerate(#[from] EnumerateError),

@@ -1,8 +1,10 @@
 //! `plugin`: the user's installed converters. Changes no KB, and reads one only to tell what others
 //! made of it.
 
+mod build;
 mod inspect;
 mod install;
+mod new;
 mod selftest;
 pub(super) mod stale;
 mod test;
@@ -55,6 +57,8 @@ pub(super) fn run(
         PluginAction::List { stale: false } => list(ui),
         PluginAction::List { stale: true } => stale::run(ui, settings),
         PluginAction::Inspect { plugin } => inspect::run(ui, plugin),
+        PluginAction::New { name, lang, dir } => new::run(ui, name, *lang, dir.as_deref()),
+        PluginAction::Build { dir, release } => build::run(ui, dir, *release),
         PluginAction::Test(args) => test::run(ui, args),
         PluginAction::Remove { name } => {
             let removed = plugins::remove(name).map_err(failed)?;

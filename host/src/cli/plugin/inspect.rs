@@ -43,7 +43,8 @@ pub(super) fn run(ui: &mut Ui, plugin: &Path) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-fn lines(inspection: &Inspection) -> Vec<String> {
+/// What is known of a component, for people.
+pub(super) fn lines(inspection: &Inspection) -> Vec<String> {
     let identity = &inspection.identity;
     let accepts: Vec<String> = inspection.accepts.iter().map(accepted).collect();
     vec![
