@@ -4,6 +4,8 @@ use std::fs;
 
 use crate::support::wait::until;
 use crate::support::{Env, component, everything, staging_entries, tree};
+#[cfg(target_os = "linux")]
+use crate::support::{skip, without_openat2};
 
 /// Documents of the built-in converter.
 const HONEST: usize = 20;
@@ -26,6 +28,19 @@ fn crowd() -> Env {
 #[test]
 #[cfg(feature = "fault-points")]
 fn one_hostile_job_among_twenty_fails_alone() {
+    one_hostile_among_twenty();
+}
+
+#[test]
+#[cfg(all(feature = "fault-points", target_os = "linux"))]
+fn one_hostile_job_among_twenty_fails_alone_without_openat2() {
+    if without_openat2(one_hostile_among_twenty).is_none() {
+        skip("a crowd without openat2", "seccomp is not allowed");
+    }
+}
+
+#[cfg(feature = "fault-points")]
+fn one_hostile_among_twenty() {
     let limits = [
         ("KBHOST_TEST_CPU_MS", "800"),
         ("KBHOST_TEST_MEMORY_MIB", "64"),
@@ -78,6 +93,18 @@ fn one_hostile_job_among_twenty_fails_alone() {
 /// clears up. Method: the component has written files and waits for what never comes.
 #[test]
 fn a_kill_in_mid_job_leaves_the_kb_as_it_was() {
+    kill_in_mid_job();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_kill_in_mid_job_leaves_the_kb_as_it_was_without_openat2() {
+    if without_openat2(kill_in_mid_job).is_none() {
+        skip("a kill without openat2", "seccomp is not allowed");
+    }
+}
+
+fn kill_in_mid_job() {
     let env = crowd();
     let said = env.run(["add", "docs/00.md"]);
     assert_eq!(said.code, 0, "{said:?}");

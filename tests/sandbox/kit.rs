@@ -123,6 +123,8 @@ fn assert_all_caged(said: &Said, openat2: bool) {
     assert_eq!(answer["caged"], cases.len(), "{answer}");
     assert_eq!(answer["escaped"], 0, "{answer}");
     assert_eq!(answer["openat2"], openat2, "{answer}");
+    let openat2 = if openat2 { "with" } else { "without" };
+    covered!("hostile kit: {} cases caged {openat2} openat2", cases.len());
 }
 
 fn text(case: &Value, key: &str) -> String {
