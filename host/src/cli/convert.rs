@@ -18,7 +18,7 @@ use crate::enumerate::{self, Filter, Source};
 use crate::kb::shell_word as word;
 use crate::kb::{PathError, names};
 use crate::plugin::{PluginIdentity, PluginSet};
-use crate::prepare::{PrepareError, PreparedDocument, StagingRoot, resolve_placeholders};
+use crate::prepare::{Directories, PrepareError, PreparedDocument, StagingRoot};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -28,6 +28,7 @@ struct Answer<'a> {
     pages: Option<u32>,
     plugin: &'a PluginIdentity,
     images: usize,
+    members: usize,
     warnings: Vec<&'a str>,
     /// What was written, with `-o`.
     files: Option<Vec<String>>,
@@ -135,6 +136,7 @@ fn deliver(
             pages: document.page_count,
             plugin: &document.plugin,
             images: document.images.len(),
+            members: document.members.len(),
             warnings: document.warnings.iter().map(|line| line.as_str()).collect(),
             files: files.map(|files| files.iter().map(|path| shown(path)).collect()),
             markdown,
@@ -147,8 +149,9 @@ fn deliver(
     }
     if let Some(markdown) = markdown {
         show::print(ui, markdown.as_bytes());
-        if !document.images.is_empty() {
-            ui.note(&images_left(document.images.len(), &args.file));
+        let parts = (document.images.len(), document.members.len());
+        if let Some(note) = parts_left(parts, &args.file) {
+            ui.note(&note);
         }
     }
     Ok(())
@@ -167,24 +170,45 @@ fn write(
     engine::export(document, dir, name.as_str(), overwrite).map_err(CommandError::Export)
 }
 
-/// The Markdown as it goes to stdout: images by the name they would be written under.
+/// The Markdown as it goes to stdout: images and members by the name they would be written under.
 fn page(document: &PreparedDocument) -> Result<String, CommandError> {
     let path = document.staging.ready().join(&document.main.name);
     let text = std::fs::read(&path).map_err(|error| PathError::new("read", path, error))?;
-    let text = resolve_placeholders(&text, &document.images, "");
+    let seen = Directories {
+        images: "",
+        members: "",
+    };
+    let text = document.placeholders().resolve(&text, seen);
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-fn images_left(count: usize, file: &Path) -> String {
-    let images = if count == 1 {
-        "1 image is".to_owned()
-    } else {
-        format!("{count} images are")
+/// What is said of images and members that do not go to stdout.
+fn parts_left((images, members): (usize, usize), file: &Path) -> Option<String> {
+    let counted = |count, one: &str, many: &str| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        _ => Some(format!("{count} {many}")),
     };
-    format!(
-        "note: {images} not written; `kbhost convert {} -o DIR` writes text and images",
+    let parts: Vec<String> = [
+        counted(images, "image", "images"),
+        counted(members, "member page", "member pages"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let (are, written) = match (images, members) {
+        (0, 0) => return None,
+        (1, 0) => ("is", "text and images"),
+        (_, 0) => ("are", "text and images"),
+        (0, 1) => ("is", "text and member pages"),
+        (0, _) => ("are", "text and member pages"),
+        _ => ("are", "text, images and member pages"),
+    };
+    Some(format!(
+        "note: {} {are} not written; `kbhost convert {} -o DIR` writes {written}",
+        parts.join(" and "),
         word(file)
-    )
+    ))
 }
 
 fn shown(path: &Path) -> String {
@@ -196,13 +220,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn images_left_behind_are_named() {
-        let check = |count, expected: &str| {
-            let note = images_left(count, Path::new("a.pdf"));
+    fn what_is_left_behind_is_named() {
+        let check = |parts, expected: &str| {
+            let note = parts_left(parts, Path::new("a.pdf")).unwrap();
             assert!(note.starts_with(expected), "{note}");
             assert!(note.contains("`kbhost convert a.pdf -o DIR`"), "{note}");
         };
-        check(1, "note: 1 image is not written");
-        check(3, "note: 3 images are not written");
+        check((1, 0), "note: 1 image is not written");
+        check((3, 0), "note: 3 images are not written");
+        check((0, 1), "note: 1 member page is not written");
+        check((1, 2), "note: 1 image and 2 member pages are not written");
+        assert_eq!(parts_left((0, 0), Path::new("a.pdf")), None);
     }
 }

@@ -23,6 +23,13 @@ const SUMMARISED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Sections of a document; what comes after them is not found by search.
 const SECTIONS_MAX: usize = 2000;
 
+/// Sections of all members of a document together: some for each of as many as there can be.
+const MEMBER_SECTIONS_MAX: usize = 10_000;
+
+/// Plain text of all members of a document together that is indexed for search, in bytes: as much as
+/// of its main page.
+const MEMBER_BYTES_MAX: usize = INDEXED_BYTES_MAX;
+
 /// A section is parted when it would become longer, so that a passage is found and not a chapter.
 const SECTION_BYTES_MAX: usize = 8 * 1024;
 
@@ -52,9 +59,35 @@ pub fn analyse(
         summary: summary.paragraphs,
         terms: reading.terms.finish(metadata),
         sections: reading.sections.finish(),
+        members: Vec::new(),
         words: reading.words,
         title,
     }
+}
+
+/// Parts the converted Markdown of a document's members into sections for search, one list for each
+/// member. They share one bound: what follows once it is reached is not found.
+#[must_use]
+pub fn member_sections<T: AsRef<str>>(members: impl Iterator<Item = T>) -> Vec<Vec<Section>> {
+    let (mut sections_left, mut bytes_left) = (MEMBER_SECTIONS_MAX, MEMBER_BYTES_MAX);
+    let mut markdown_left = MARKDOWN_BYTES_MAX;
+    let mut read = |markdown: &str| {
+        let markdown = &markdown[..markdown.floor_char_boundary(markdown_left)];
+        markdown_left -= markdown.len();
+        let mut sections = Sections::of(sections_left);
+        if bytes_left > 0 {
+            each_block(markdown, &mut |kind, text| {
+                let text = &text[..text.floor_char_boundary(bytes_left)];
+                bytes_left -= text.len();
+                sections.take(kind, text);
+                bytes_left > 0
+            });
+        }
+        let sections = sections.finish();
+        sections_left -= sections.len();
+        sections
+    };
+    members.map(|markdown| read(markdown.as_ref())).collect()
 }
 
 /// What was read so far.
@@ -76,11 +109,7 @@ impl Reading {
         }
         self.bytes += text.len() + 1;
         self.words += words::count(text);
-        if kind == BlockKind::Heading {
-            self.sections.open(text);
-        } else {
-            self.sections.add(text);
-        }
+        self.sections.take(kind, text);
         self.bytes < INDEXED_BYTES_MAX
     }
 
@@ -107,8 +136,9 @@ impl Reading {
 }
 
 /// The sections under way.
-#[derive(Default)]
 struct Sections {
+    /// How many there may be.
+    max: usize,
     done: Vec<Section>,
     heading: String,
     text: String,
@@ -116,7 +146,31 @@ struct Sections {
     continued: bool,
 }
 
+impl Default for Sections {
+    fn default() -> Self {
+        Self::of(SECTIONS_MAX)
+    }
+}
+
 impl Sections {
+    fn of(max: usize) -> Self {
+        Self {
+            max,
+            done: Vec::new(),
+            heading: String::new(),
+            text: String::new(),
+            continued: false,
+        }
+    }
+
+    fn take(&mut self, kind: BlockKind, text: &str) {
+        if kind == BlockKind::Heading {
+            self.open(text);
+        } else {
+            self.add(text);
+        }
+    }
+
     fn open(&mut self, heading: &str) {
         self.close();
         self.heading = heading.chars().take(HEADING_CHARS_MAX).collect();
@@ -155,7 +209,7 @@ impl Sections {
         let text = std::mem::take(&mut self.text);
         let says_something = !text.is_empty() || (!self.heading.is_empty() && !self.continued);
         self.continued = true;
-        if says_something && self.done.len() < SECTIONS_MAX {
+        if says_something && self.done.len() < self.max {
             self.done.push(Section {
                 heading: self.heading.clone(),
                 text,
@@ -235,6 +289,32 @@ mod tests {
         assert_eq!((words, long.words), (10_000, 10_001));
         let many = analyse(&"# x\n\ny\n\n".repeat(5000), None, &[], "x");
         assert_eq!(many.sections.len(), SECTIONS_MAX);
+    }
+
+    #[test]
+    fn members_share_one_bound() {
+        let found = member_sections(["# One\n\na\n", "", "before\n\n# Two\n"].into_iter());
+        let found: Vec<Vec<_>> = found
+            .iter()
+            .map(|member| member.iter().map(|s| (&*s.heading, &*s.text)).collect())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                vec![("One", "a")],
+                vec![],
+                vec![("", "before"), ("Two", "")]
+            ]
+        );
+        let many = "# x\n\ny\n\n".repeat(MEMBER_SECTIONS_MAX - 1);
+        let found = member_sections([&many, &many, &many].into_iter());
+        let counts: Vec<_> = found.iter().map(Vec::len).collect();
+        assert_eq!(counts, [MEMBER_SECTIONS_MAX - 1, 1, 0]);
+        let long = "word ".repeat(MEMBER_BYTES_MAX / 5);
+        let found = member_sections([long.as_str(), &long, "text"].into_iter());
+        let bytes: usize = found.iter().flatten().map(|s| s.text.len()).sum();
+        assert!(bytes <= MEMBER_BYTES_MAX, "{bytes}");
+        assert_eq!(found[2], []);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod summary;
 mod terms;
 mod words;
 
-pub use analysis::analyse;
+pub use analysis::{analyse, member_sections};
 pub use index::{IndexFact, IndexFacts, SHARD_ENTRIES, shard_number};
 pub use pages::{ChangeSet, MENTIONS_MAX, NamedDocument, PageChange, compile, retract};
 pub use render::EMPTY_INDEX;

@@ -5,7 +5,7 @@ use similar::TextDiff;
 use super::Stop;
 use super::trial::Outcome;
 use crate::kb::{ContentHash, PathError};
-use crate::prepare::{Rehearsal, resolve_placeholders};
+use crate::prepare::{Directories, Rehearsal};
 
 /// Text of a part that is kept to show a difference; its digest tells the rest.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -40,7 +40,11 @@ impl Part {
 pub(super) fn page(rehearsal: &Rehearsal) -> Result<Vec<u8>, Stop> {
     let document = &rehearsal.document;
     let text = ready(rehearsal, &document.main.name)?;
-    Ok(resolve_placeholders(&text, &document.images, ""))
+    let seen = Directories {
+        images: "",
+        members: "",
+    };
+    Ok(document.placeholders().resolve(&text, seen))
 }
 
 /// A collected file's bytes; the collector bounds them.
@@ -65,6 +69,10 @@ pub(super) fn parts(outcome: &Outcome) -> Result<Vec<Part>, Stop> {
         if let Some(file) = file {
             parts.push(Part::new(name, ready(rehearsal, &file.name)?));
         }
+    }
+    for member in &document.members {
+        let name = format!("member {}", member.published_name);
+        parts.push(Part::new(name, ready(rehearsal, &member.file.name)?));
     }
     for image in &document.images {
         parts.push(Part {

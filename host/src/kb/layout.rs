@@ -219,24 +219,62 @@ pub fn index_dir() -> KbPath {
 /// The directory of a document's images.
 #[must_use]
 pub fn images_dir(name: &DocName) -> KbPath {
-    named(&KbPath::fixed("wiki/sources/images"), name.as_str())
+    named(&KbPath::fixed(IMAGES), name.as_str())
 }
 
 /// Whether `path` is the image directory of some document.
 #[must_use]
 pub fn is_images_dir(path: &KbPath) -> bool {
     path.parent()
-        .is_some_and(|parent| parent.as_str() == "wiki/sources/images")
+        .is_some_and(|parent| parent.as_str() == IMAGES)
+}
+
+/// The directory of a document's members: further documents that were found inside it.
+#[must_use]
+pub fn members_dir(name: &DocName) -> KbPath {
+    named(&members_root(), name.as_str())
+}
+
+/// Where the directories of members lie. Made with the first of them.
+#[must_use]
+pub fn members_root() -> KbPath {
+    KbPath::fixed(MEMBERS)
+}
+
+const IMAGES: &str = "wiki/sources/images";
+const MEMBERS: &str = "wiki/sources/members";
+
+/// The directories that a document has for itself, for files of any number.
+#[must_use]
+pub fn part_dirs(name: &DocName) -> [KbPath; 2] {
+    [images_dir(name), members_dir(name)]
+}
+
+/// Whether `path` is one of the [`part_dirs`] of some document.
+#[must_use]
+pub fn is_part_dir(path: &KbPath) -> bool {
+    path.parent()
+        .is_some_and(|parent| [IMAGES, MEMBERS].contains(&parent.as_str()))
+}
+
+/// The name of the document in or beneath one of whose [`part_dirs`] `path` lies.
+#[must_use]
+pub fn owner_of_part(path: &KbPath) -> Option<&str> {
+    let beneath = |dir| path.as_str().strip_prefix(dir)?.strip_prefix('/');
+    let rest = [IMAGES, MEMBERS].into_iter().find_map(beneath)?;
+    rest.split_once('/').map(|(name, _)| name)
 }
 
 /// Whether `path` is one of the files that a document of this name has for itself: its original,
-/// its converted text and pages, an image, its summary. What a registry or a `hashes.json` says of
+/// its converted text and pages, an image, a member, its summary. What a registry or a `hashes.json` says of
 /// a document is somebody's word: no other path is taken for the document's.
 #[must_use]
 pub fn is_file_of(name: &DocName, path: &KbPath) -> bool {
     let has_its_name = || super::identity::stem(path.file_name()) == name.as_str();
     (path.starts_with(&raw_dir()) && has_its_name())
-        || path.parent() == Some(images_dir(name))
+        || path
+            .parent()
+            .is_some_and(|dir| part_dirs(name).contains(&dir))
         || [
             source_page(name),
             source_pages_json(name),
@@ -258,7 +296,7 @@ pub fn skeleton() -> Vec<KbPath> {
         "raw",
         "wiki",
         "wiki/sources",
-        "wiki/sources/images",
+        IMAGES,
         "wiki/summaries",
         "wiki/concepts",
         "wiki/entities",
@@ -298,14 +336,35 @@ mod tests {
         check("wiki/sources/a.md", true);
         check("wiki/sources/a.json", true);
         check("wiki/sources/images/a/p1.png", true);
+        check("wiki/sources/members/a/0001-x.md", true);
         check("wiki/summaries/a.md", true);
         check("raw/b.md", false);
         check("raw/a.b.md", false);
         check("wiki/sources/b.md", false);
         check("wiki/sources/images/b/a.png", false);
         check("wiki/sources/images/a", false);
+        check("wiki/sources/members/b/0001-x.md", false);
+        check("wiki/sources/members/a/deep/x.md", false);
+        check("wiki/sources/other/a/x.md", false);
         check("wiki/index.md", false);
         check("wiki/concepts/a.md", false);
         check(".openkb/config.yaml", false);
+    }
+
+    #[test]
+    fn parts_tell_their_document() {
+        let check = |path: &str, expected: Option<&str>| {
+            let path = KbPath::new(path).expect("a path");
+            assert_eq!(owner_of_part(&path), expected, "{path}");
+        };
+        for dir in part_dirs(&DocName::new("a").expect("a name")) {
+            assert!(is_part_dir(&dir), "{dir}");
+            check(dir.as_str(), None);
+            check(&format!("{dir}/x.md"), Some("a"));
+            check(&format!("{dir}/deep/x.md"), Some("a"));
+        }
+        check("wiki/sources/imagesx/a/x.md", None);
+        check("wiki/sources/a.md", None);
+        assert!(!is_part_dir(&members_root()));
     }
 }

@@ -13,7 +13,7 @@ use crate::compile::{self, IndexFacts, NamedDocument};
 use crate::effects::Effect;
 use crate::kb::registry::DocumentRow;
 use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
-use crate::prepare::{Made, PreparedDocument, Provenance, ReadyFile, resolve_placeholders};
+use crate::prepare::{Directories, Made, PreparedDocument, Provenance, ReadyFile};
 
 /// Digits of the source key's hash that a name can get, in turn, until it is free.
 const SUFFIX_DIGITS: [usize; 4] = [8, 16, 32, 64];
@@ -260,14 +260,15 @@ fn is_free(
             return Ok(false);
         }
     }
-    // A folder without images holds nothing that could be overwritten.
-    let images = layout::images_dir(name);
-    let is_empty = |images| {
-        let names = guard.storage.root().list_dir(images);
+    // An empty folder holds nothing that could be overwritten.
+    let is_empty = |dir: &KbPath| {
+        let names = guard.storage.root().list_dir(dir);
         names.is_ok_and(|names| names.is_empty())
     };
-    if guard.storage.exists(&images)? && !is_empty(&images) {
-        return Ok(false);
+    for dir in layout::part_dirs(name) {
+        if guard.storage.exists(&dir)? && !is_empty(&dir) {
+            return Ok(false);
+        }
     }
     // An original with the same bytes, left by `remove --keep-raw` or put there by hand, is taken
     // over: nothing is lost by it, and the document has its old name again.
@@ -319,7 +320,7 @@ fn provenance(document: &PreparedDocument) -> String {
         .expect("BUG: strings, numbers and digests are JSON")
 }
 
-/// Declares the original, the converted page and its images; returns them with their digests.
+/// Declares the original, the converted page, its images and members; returns them with their digests.
 fn declare_files(
     guard: &MutationGuard,
     touched: &mut TouchedPaths,
@@ -337,13 +338,19 @@ fn declare_files(
         row.raw_path.clone(),
         staged(document.staging.input(), &document.original),
     )];
-    let main = if document.images.is_empty() {
+    let placeholders = document.placeholders();
+    let resolved = |file: &ReadyFile, images: &str, members: &str| {
+        let path = ready().join(&file.name);
+        let text = std::fs::read(&path).map_err(|e| crate::kb::PathError::new("read", &path, e))?;
+        let text = placeholders.resolve(&text, Directories { images, members });
+        Ok::<_, MutationError>(Content::Rendered(text))
+    };
+    let main = if placeholders.is_empty() {
         staged(ready(), &document.main)
     } else {
-        let path = ready().join(&document.main.name);
-        let text = std::fs::read(&path).map_err(|e| crate::kb::PathError::new("read", &path, e))?;
-        let prefix = format!("images/{}/", row.doc_name);
-        Content::Rendered(resolve_placeholders(&text, &document.images, &prefix))
+        let name = &row.doc_name;
+        let (images, members) = (format!("images/{name}/"), format!("members/{name}/"));
+        resolved(&document.main, &images, &members)?
     };
     files.push((row.source_path.clone(), main));
     if let Some(pages) = &document.pages_json {
@@ -358,6 +365,20 @@ fn declare_files(
             .join(&image.published_name)
             .map_err(KbError::from)?;
         files.push((path, staged(ready(), &image.file)));
+    }
+    let members_dir = layout::members_dir(&row.doc_name);
+    // A member lies beside the others, two folders below the main page.
+    let images = format!("../../images/{}/", row.doc_name);
+    for member in &document.members {
+        let path = members_dir
+            .join(&member.published_name)
+            .map_err(KbError::from)?;
+        let content = if member.has_placeholders {
+            resolved(&member.file, &images, "")?
+        } else {
+            staged(ready(), &member.file)
+        };
+        files.push((path, content));
     }
     let mut digests = Vec::with_capacity(files.len());
     for (path, content) in files {

@@ -112,6 +112,7 @@ impl Bench {
             assets: Vec::new(),
             main,
             images: Vec::new(),
+            members: Vec::new(),
             pages_json: None,
             tree_json: None,
             page_count: None,

@@ -29,7 +29,7 @@ const FORMAT: &[u8] = b"kbhost prepared document 2";
 
 /// To be raised when the host gives a converter something else to see, or takes something else of
 /// what it returns: the sandbox, the collector, the validators.
-const HOST_SEMANTICS: u32 = 1;
+const HOST_SEMANTICS: u32 = 2;
 
 /// A larger document is not kept: every worker would hold it in memory.
 const ENTRY_BYTES_MAX: u64 = 64 << 20;
@@ -318,6 +318,7 @@ fn body(
     let mut files = Vec::new();
     let mut sizes = Vec::new();
     let mut images = collected.images.iter();
+    let mut members = collected.members.iter();
     for file in &converted.files {
         // The collector's own copies, which no late write of the converter reaches.
         let ready = match file.role {
@@ -325,6 +326,7 @@ fn body(
             OutputRole::Pages => collected.pages_json.as_ref(),
             OutputRole::Tree => collected.tree_json.as_ref(),
             OutputRole::Image => images.next().map(|image| &image.file),
+            OutputRole::Member if collect::is_page(file) => members.next().map(|one| &one.file),
             OutputRole::Attachment | OutputRole::Member => None,
         };
         let before = files.len() as u64;

@@ -16,9 +16,9 @@ use sha2::{Digest, Sha256};
 
 use super::beneath::{self, Found, NotFound};
 use super::format::{AnyJson, image_extension};
-use super::placeholder::is_path_byte;
+use super::placeholder::{self, is_path_byte};
 use super::validate::{self, Warnings};
-use super::{ReadyFile, ReadyImage, StagingDir, StagingError, fault, staging};
+use super::{ReadyFile, ReadyImage, ReadyMember, StagingDir, StagingError, fault, staging};
 use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{OutputFile, OutputRole};
 
@@ -34,6 +34,18 @@ const PATH_DEPTH_MAX: usize = 8;
 /// Bytes of the main page: it is read into memory, by every worker at once.
 const MAIN_BYTES_MAX: u64 = 64 << 20;
 
+/// Members of a document: each is a page of the wiki, and a file in the journal of its commit.
+const MEMBERS_MAX: usize = 2_000;
+
+/// Bytes of all members together: they are read into memory, as the main page is.
+const MEMBERS_BYTES_MAX: u64 = 64 << 20;
+
+/// Links to outputs in all pages of a document: each can grow when it gets the published name.
+const PLACEHOLDERS_MAX: usize = 200_000;
+
+/// Bytes of a declared path that the name of a published member keeps.
+const MEMBER_STEM_BYTES_MAX: usize = 60;
+
 /// Bytes of the page texts or the section tree.
 const JSON_BYTES_MAX: u64 = 64 << 20;
 
@@ -46,6 +58,9 @@ const FILE_SYNCS_MAX: usize = 8;
 /// Directory of the images in `ready/`: it can be published whole.
 const IMAGES_DIR: &str = "images";
 
+/// Directory of the members in `ready/`.
+const MEMBERS_DIR: &str = "members";
+
 /// What was accepted.
 #[derive(Debug)]
 pub(super) struct Collected {
@@ -53,6 +68,9 @@ pub(super) struct Collected {
     /// The text of the main page.
     pub(super) markdown: String,
     pub(super) images: Vec<ReadyImage>,
+    pub(super) members: Vec<ReadyMember>,
+    /// The text of each member.
+    pub(super) member_texts: Vec<String>,
     pub(super) pages_json: Option<ReadyFile>,
     pub(super) tree_json: Option<ReadyFile>,
 }
@@ -89,6 +107,7 @@ pub(super) fn collect(
     };
     let mut main = None;
     let mut images = Vec::new();
+    let mut members = Members::default();
     let mut pages_json = None;
     let mut tree_json = None;
     for file in declared {
@@ -98,6 +117,7 @@ pub(super) fn collect(
                 check_size(&found, &file.path, MAIN_BYTES_MAX)?;
                 let taken = collector.take(found, file, "main.md")?;
                 let markdown = read_text(&taken.file, &file.path)?;
+                members.count_placeholders(&markdown, &file.path)?;
                 main = Some((taken.ready, markdown));
             }
             OutputRole::Pages | OutputRole::Tree => {
@@ -116,9 +136,15 @@ pub(super) fn collect(
                 }
                 images.push(collector.take_image(found, file, images.len() + 1)?);
             }
+            OutputRole::Member if is_page(file) => {
+                collector.take_member(found, file, &mut members)?
+            }
             OutputRole::Attachment | OutputRole::Member => {
-                let path = shown(&file.path);
-                let line = format!("`{path}` was left out: attachments are not kept yet");
+                let why = match file.role {
+                    OutputRole::Member => "a member is kept only if it is `text/markdown`",
+                    _ => "attachments are not kept yet",
+                };
+                let line = format!("`{}` was left out: {why}", shown(&file.path));
                 warnings.push(SafeLine::new(&line));
             }
         }
@@ -129,9 +155,18 @@ pub(super) fn collect(
         main,
         markdown,
         images,
+        members: members.ready,
+        member_texts: members.texts,
         pages_json,
         tree_json,
     })
+}
+
+/// Whether an output is declared as Markdown. A member of another type is nothing that could be
+/// published as a page; it is left out, because its document is whole without it.
+pub(super) fn is_page(file: &OutputFile) -> bool {
+    let essence = file.media_type.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("text/markdown")
 }
 
 /// Checks what can be checked without looking at a file: paths and roles.
@@ -157,6 +192,13 @@ pub(super) fn check_declaration(declared: &[OutputFile]) -> Result<(), CollectEr
     }
     if count(OutputRole::Pages) > 1 || count(OutputRole::Tree) > 1 {
         return Err(invalid("more than one file of page texts or section tree"));
+    }
+    let is_member = |file: &&OutputFile| file.role == OutputRole::Member && is_page(file);
+    let members = declared.iter().filter(is_member).count();
+    if members > MEMBERS_MAX {
+        return Err(invalid(&format!(
+            "{members} members; the limit is {MEMBERS_MAX}"
+        )));
     }
     Ok(())
 }
@@ -184,7 +226,7 @@ fn refuse(path: &str, reason: &str) -> CollectError {
     CollectError::Invalid(format!("`{}`: {reason}", shown(path)))
 }
 
-/// Reads the main page from our copy.
+/// Reads a page from our copy.
 fn read_text(mut copy: &File, path: &str) -> Result<String, CollectError> {
     let mut bytes = Vec::new();
     copy.read_to_end(&mut bytes)
@@ -210,6 +252,51 @@ fn check_json(copy: &File, path: &str) -> Result<(), CollectError> {
             Err(StagingError::new("read", path, std::io::Error::from(error)).into())
         }
         Err(error) => Err(refuse(path, &format!("not JSON: {error}"))),
+    }
+}
+
+/// The members that were taken so far, and what their limits count.
+#[derive(Default)]
+struct Members {
+    ready: Vec<ReadyMember>,
+    texts: Vec<String>,
+    bytes: u64,
+    /// Links to outputs, those of the main page too.
+    placeholders: usize,
+}
+
+impl Members {
+    /// Counts the links to outputs that a page holds; tells whether it holds any.
+    fn count_placeholders(&mut self, markdown: &str, path: &str) -> Result<bool, CollectError> {
+        let count = placeholder::count(markdown);
+        self.placeholders += count;
+        if self.placeholders > PLACEHOLDERS_MAX {
+            let reason = format!(
+                "with it the pages link to outputs {} times; the limit is {PLACEHOLDERS_MAX}",
+                self.placeholders
+            );
+            return Err(refuse(path, &reason));
+        }
+        Ok(count > 0)
+    }
+}
+
+/// The name of the n-th member: the number keeps names apart on every file system, what follows tells
+/// a reader which one it is.
+fn member_name(number: usize, path: &str) -> String {
+    let file_name = path.rsplit('/').next().unwrap_or_default();
+    let stem = [".md", ".markdown"]
+        .iter()
+        .find_map(|ending| {
+            let at = file_name.len().checked_sub(ending.len())?;
+            let (stem, found) = file_name.split_at(at);
+            found.eq_ignore_ascii_case(ending).then_some(stem)
+        })
+        .unwrap_or(file_name);
+    let stem = &stem[..stem.floor_char_boundary(MEMBER_STEM_BYTES_MAX)];
+    match stem.trim_matches(['.', '-', '_']) {
+        "" => format!("{number:04}.md"),
+        stem => format!("{number:04}-{stem}.md"),
     }
 }
 
@@ -289,6 +376,38 @@ impl Collector {
         })
     }
 
+    /// Takes a member, named by its place among the members and its own name.
+    fn take_member(
+        &self,
+        found: Found,
+        file: &OutputFile,
+        members: &mut Members,
+    ) -> Result<(), CollectError> {
+        members.bytes = members.bytes.saturating_add(found.metadata.size());
+        if members.bytes > MEMBERS_BYTES_MAX {
+            let reason = format!(
+                "with it the members have {} bytes; the limit is {MEMBERS_BYTES_MAX} bytes",
+                members.bytes
+            );
+            return Err(refuse(&file.path, &reason));
+        }
+        if members.ready.is_empty() {
+            staging::create_dir(&self.ready.join(MEMBERS_DIR))?;
+        }
+        let published_name = member_name(members.ready.len() + 1, &file.path);
+        let taken = self.take(found, file, &format!("{MEMBERS_DIR}/{published_name}"))?;
+        let text = read_text(&taken.file, &file.path)?;
+        let has_placeholders = members.count_placeholders(&text, &file.path)?;
+        members.texts.push(text);
+        members.ready.push(ReadyMember {
+            file: taken.ready,
+            published_name,
+            placeholder: file.path.clone(),
+            has_placeholders,
+        });
+        Ok(())
+    }
+
     /// Copies an open file to a new file `ready/NAME`, hashes and syncs the copy.
     ///
     /// A copy, not a rename: the open handle that was judged is what is read, whatever lies under
@@ -362,6 +481,13 @@ mod tests {
             role,
             media_type: String::new(),
             page,
+        }
+    }
+
+    fn member(path: &str) -> OutputFile {
+        OutputFile {
+            media_type: "text/markdown".to_owned(),
+            ..output(path, OutputRole::Member, None)
         }
     }
 
@@ -484,6 +610,125 @@ mod tests {
         assert_eq!(refusal(&[main], &[]), "no main page");
         let flood = vec![main_page(); FILES_MAX + 1];
         assert!(refusal(&[main], &flood).ends_with("the limit is 10000"));
+    }
+
+    #[test]
+    fn members_become_ready_under_names_of_the_host() {
+        let (_dir, staging) = staging(&[
+            ("doc.md", b"[u](kbhost-output:t/users.md)"),
+            ("t/users.md", b"# Users\n\n[o](kbhost-output:T/Users.md)"),
+            ("T/Users.md", b"# Other\n"),
+            ("rows.csv", b"a,b\n"),
+        ]);
+        let declared = [
+            member("t/users.md"),
+            output("rows.csv", OutputRole::Member, None),
+            main_page(),
+            OutputFile {
+                media_type: "Text/Markdown; charset=utf-8".to_owned(),
+                ..member("T/Users.md")
+            },
+        ];
+        let mut warnings = Warnings::default();
+        let collected = collect(&staging, &declared, &mut warnings).unwrap();
+        let members: Vec<_> = collected
+            .members
+            .iter()
+            .map(|one| {
+                (
+                    &*one.published_name,
+                    &*one.placeholder,
+                    one.has_placeholders,
+                )
+            })
+            .collect();
+        assert_eq!(
+            members,
+            [
+                ("0001-users.md", "t/users.md", true),
+                ("0002-Users.md", "T/Users.md", false)
+            ]
+        );
+        assert_eq!(collected.member_texts[1], "# Other\n");
+        for member in &collected.members {
+            let bytes = fs::read(staging.ready().join(&member.file.name)).unwrap();
+            assert_eq!(ContentHash::of(&bytes), member.file.hash);
+            assert_eq!(
+                member.file.name,
+                format!("members/{}", member.published_name)
+            );
+        }
+        assert_eq!(
+            warnings.finish()[0].as_str(),
+            "`rows.csv` was left out: a member is kept only if it is `text/markdown`"
+        );
+    }
+
+    #[test]
+    fn members_are_named_by_the_host() {
+        let check = |number, path: &str, expected: &str| {
+            assert_eq!(member_name(number, path), expected, "{path}");
+        };
+        check(1, "users.md", "0001-users.md");
+        check(12, "a/b/Public.Users.MD", "0012-Public.Users.md");
+        check(2, "x.markdown", "0002-x.md");
+        check(3, ".md", "0003.md");
+        check(4, "-.-.md", "0004.md");
+        check(5, "-rf.md", "0005-rf.md");
+        check(6, "CON.md", "0006-CON.md");
+        check(7, "md", "0007-md.md");
+        check(
+            2_000,
+            &"a".repeat(200),
+            &format!("2000-{}.md", "a".repeat(60)),
+        );
+    }
+
+    #[test]
+    fn members_are_bounded() {
+        let main: (&str, &[u8]) = ("doc.md", b"x");
+        let not_text = [main, ("m.md", b"\xff")];
+        let declared = [main_page(), member("m.md")];
+        assert_eq!(refusal(&not_text, &declared), "`m.md`: not UTF-8");
+        assert_eq!(
+            refusal(&[main], &declared),
+            "`m.md`: declared and not written"
+        );
+
+        let mut many = vec![main_page()];
+        many.extend((0..=MEMBERS_MAX).map(|n| member(&format!("{n}.md"))));
+        assert_eq!(refusal(&[main], &many), "2001 members; the limit is 2000");
+        // Of another type they are left out one by one.
+        for file in &mut many[1..] {
+            file.media_type.clear();
+        }
+        assert!(check_declaration(&many).is_ok());
+
+        let (_dir, staging) = staging(&[main, ("a.md", b"a"), ("b.md", b"b")]);
+        let large = File::options()
+            .write(true)
+            .open(staging.output().join("b.md"));
+        large.unwrap().set_len(MEMBERS_BYTES_MAX).unwrap();
+        let declared = [main_page(), member("a.md"), member("b.md")];
+        match collect(&staging, &declared, &mut Warnings::default()) {
+            Err(CollectError::Invalid(reason)) => assert_eq!(
+                reason,
+                "`b.md`: with it the members have 67108865 bytes; the limit is 67108864 bytes"
+            ),
+            other => panic!("{other:?}"),
+        }
+
+        let links = "kbhost-output:a ".repeat(PLACEHOLDERS_MAX / 2);
+        let files = [
+            ("doc.md", links.as_bytes()),
+            ("m.md", links.as_bytes()),
+            ("n.md", b"kbhost-output:m.md"),
+        ];
+        let declared = [main_page(), member("m.md"), member("n.md")];
+        assert_eq!(
+            refusal(&files, &declared),
+            "`n.md`: with it the pages link to outputs 200001 times; the limit is 200000"
+        );
     }
 
     #[test]

@@ -460,12 +460,14 @@ fn document(
             warnings.push(SafeLine::new(&format!("{what} left out: {over} too many")));
         }
     }
-    let analysis: Analysis = crate::compile::analyse(
+    let mut analysis: Analysis = crate::compile::analyse(
         &collected.markdown,
         title.as_ref(),
         &metadata,
         stem(&staged.file_name),
     );
+    let texts = collected.member_texts.iter().map(String::as_str);
+    analysis.members = crate::compile::member_sections(texts);
     PreparedDocument {
         seq: staged.seq,
         staging: staged.staging,
@@ -482,6 +484,7 @@ fn document(
         assets: run.assets,
         main: collected.main,
         images: collected.images,
+        members: collected.members,
         pages_json: collected.pages_json,
         tree_json: collected.tree_json,
         page_count: validate::page(converted.pages),

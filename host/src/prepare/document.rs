@@ -3,7 +3,7 @@
 use crate::kb::{ContentHash, SafeLine, Seq, SourceKey};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
-use super::StagingDir;
+use super::{Placeholders, StagingDir};
 
 /// A validated file in a staging directory's `ready/`, synced, never written again.
 #[derive(Clone, Debug)]
@@ -25,8 +25,23 @@ pub struct ReadyImage {
     /// The name the host gives it within the document's image directory: `p3_img1.png`. All images
     /// lie in `ready/images/` under these names, and nothing else does.
     pub published_name: String,
-    /// The path by which the main page refers to it: `kbhost-output:` and this string.
+    /// The path by which pages refer to it: `kbhost-output:` and this string.
     pub placeholder: String,
+}
+
+/// A member of a document: a further document that was found inside the input, as a Markdown page of
+/// its own.
+#[derive(Clone, Debug)]
+pub struct ReadyMember {
+    /// The file: UTF-8.
+    pub file: ReadyFile,
+    /// The name the host gives it within the document's directory of members: `0001-users.md`. All
+    /// members lie in `ready/members/` under these names, and nothing else does.
+    pub published_name: String,
+    /// The path by which pages refer to it: `kbhost-output:` and this string.
+    pub placeholder: String,
+    /// Whether its text refers to other outputs.
+    pub has_placeholders: bool,
 }
 
 /// A heading of the document: validated.
@@ -86,6 +101,8 @@ pub struct Analysis {
     pub terms: Vec<AnalysisTerm>,
     /// The text by sections.
     pub sections: Vec<Section>,
+    /// The text of each member by sections, in the order of the members.
+    pub members: Vec<Vec<Section>>,
     /// Number of words.
     pub words: u64,
 }
@@ -130,6 +147,8 @@ pub struct PreparedDocument {
     pub main: ReadyFile,
     /// Images, in the order declared.
     pub images: Vec<ReadyImage>,
+    /// Members, in the order declared.
+    pub members: Vec<ReadyMember>,
     /// Page texts of a long document.
     pub pages_json: Option<ReadyFile>,
     /// Section tree of a long document.
@@ -166,7 +185,14 @@ impl PreparedDocument {
         ];
         let outputs = outputs.into_iter().flatten().map(|file| file.size);
         let images = self.images.iter().map(|image| image.file.size);
-        self.original.size + outputs.chain(images).sum::<u64>()
+        let members = self.members.iter().map(|member| member.file.size);
+        self.original.size + outputs.chain(images).chain(members).sum::<u64>()
+    }
+
+    /// What the placeholders of its pages stand for.
+    #[must_use]
+    pub fn placeholders(&self) -> Placeholders<'_> {
+        Placeholders::of(&self.images, &self.members)
     }
 }
 

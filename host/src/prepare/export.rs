@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{PreparedDocument, StagingError, resolve_placeholders, staging};
+use super::{Directories, PreparedDocument, StagingError, staging};
 
-/// Writes `<dir>/<stem>.md` and, if there are images, `<dir>/<stem>_images/…`, and returns what it
-/// wrote, the page first. Each file appears whole or not at all; the page comes last, so that a
-/// crash leaves images without a page rather than a page without its images.
+/// Writes `<dir>/<stem>.md` and, if there are images or members, `<dir>/<stem>_images/…` and
+/// `<dir>/<stem>_members/…`, and returns what it wrote, the page first. Each file appears whole or not
+/// at all; the page comes last, so that a crash leaves images without a page rather than a page
+/// without its images.
 ///
 /// # Errors
 /// If `stem` is no file name, something cannot be written, or a file exists already and `overwrite`
@@ -26,11 +27,19 @@ pub fn export(
             ErrorKind::InvalidInput,
         ));
     }
-    let images_name = format!("{stem}_images");
-    let mut written = vec![dir.join(format!("{stem}.md"))];
+    let (images_name, members_name) = (format!("{stem}_images"), format!("{stem}_members"));
+    let (images_dir, members_dir) = (dir.join(&images_name), dir.join(&members_name));
+    let page = dir.join(format!("{stem}.md"));
     let images = document.images.iter();
-    written.extend(images.map(|image| dir.join(&images_name).join(&image.published_name)));
-    if !overwrite && let Some(existing) = written.iter().find(|path| exists(path)) {
+    let images: Vec<PathBuf> = images
+        .map(|one| images_dir.join(&one.published_name))
+        .collect();
+    let members = document.members.iter();
+    let members: Vec<PathBuf> = members
+        .map(|one| members_dir.join(&one.published_name))
+        .collect();
+    let mut all = std::iter::once(&page).chain(&images).chain(&members);
+    if !overwrite && let Some(existing) = all.find(|path| exists(path)) {
         return Err(StagingError::new(
             "write",
             existing,
@@ -38,20 +47,42 @@ pub fn export(
         ));
     }
     staging::ensure_dir(dir)?;
-    if !document.images.is_empty() {
-        staging::ensure_dir(&dir.join(&images_name))?;
+    for (parts, dir) in [(&images, &images_dir), (&members, &members_dir)] {
+        if !parts.is_empty() {
+            staging::ensure_dir(dir)?;
+        }
     }
     let ready = document.staging.ready();
-    for (image, target) in document.images.iter().zip(&written[1..]) {
+    for (image, target) in document.images.iter().zip(&images) {
         let from = ready.join(&image.file.name);
         let mut file = File::open(&from).map_err(|error| StagingError::new("open", from, error))?;
         staging::write_atomically(target, &mut file, overwrite)?;
     }
-    let main = ready.join(&document.main.name);
-    let markdown = std::fs::read(&main).map_err(|error| StagingError::new("read", main, error))?;
-    let prefix = format!("{}/", link(&images_name));
-    let page = resolve_placeholders(&markdown, &document.images, &prefix);
-    staging::write_atomically(&written[0], &mut page.as_slice(), overwrite)?;
+    let placeholders = document.placeholders();
+    let resolved = |name: &str, seen: Directories<'_>| {
+        let from = ready.join(name);
+        let markdown = std::fs::read(&from);
+        let markdown = markdown.map_err(|error| StagingError::new("read", from, error))?;
+        Ok::<_, StagingError>(placeholders.resolve(&markdown, seen))
+    };
+    let (images_link, members_link) = (link(&images_name), link(&members_name));
+    let seen = Directories {
+        images: &format!("../{images_link}/"),
+        members: "",
+    };
+    for (member, target) in document.members.iter().zip(&members) {
+        let text = resolved(&member.file.name, seen)?;
+        staging::write_atomically(target, &mut text.as_slice(), overwrite)?;
+    }
+    let seen = Directories {
+        images: &format!("{images_link}/"),
+        members: &format!("{members_link}/"),
+    };
+    let text = resolved(&document.main.name, seen)?;
+    staging::write_atomically(&page, &mut text.as_slice(), overwrite)?;
+    let mut written = vec![page];
+    written.extend(images);
+    written.extend(members);
     Ok(written)
 }
 
@@ -85,7 +116,7 @@ mod tests {
 
     use super::super::testing;
     use super::*;
-    use crate::prepare::{ReadyFile, ReadyImage, StagingRoot};
+    use crate::prepare::{ReadyFile, ReadyImage, ReadyMember, StagingRoot};
 
     #[test]
     fn links_are_plain() {
@@ -104,7 +135,19 @@ mod tests {
         let staging = root.create().unwrap();
         fs::create_dir(staging.ready().join("images")).unwrap();
         fs::write(staging.ready().join("images/img_001.png"), "png").unwrap();
-        let mut document = testing::document(0, staging, "![a](kbhost-output:x.png)\n");
+        fs::create_dir(staging.ready().join("members")).unwrap();
+        let text = "![a](kbhost-output:x.png) [b](kbhost-output:t.md)\n";
+        fs::write(staging.ready().join("members/0001-t.md"), text).unwrap();
+        let mut document = testing::document(0, staging, text);
+        document.members.push(ReadyMember {
+            file: ReadyFile {
+                name: "members/0001-t.md".to_owned(),
+                ..document.main.clone()
+            },
+            published_name: "0001-t.md".to_owned(),
+            placeholder: "t.md".to_owned(),
+            has_placeholders: true,
+        });
         document.images.push(ReadyImage {
             file: ReadyFile {
                 name: "images/img_001.png".to_owned(),
@@ -119,12 +162,17 @@ mod tests {
             written,
             [
                 target.join("My doc.md"),
-                target.join("My doc_images/img_001.png")
+                target.join("My doc_images/img_001.png"),
+                target.join("My doc_members/0001-t.md")
             ]
         );
         assert_eq!(
             fs::read_to_string(&written[0]).unwrap(),
-            "![a](My%20doc_images/img_001.png)\n"
+            "![a](My%20doc_images/img_001.png) [b](My%20doc_members/0001-t.md)\n"
+        );
+        assert_eq!(
+            fs::read_to_string(&written[2]).unwrap(),
+            "![a](../My%20doc_images/img_001.png) [b](0001-t.md)\n"
         );
         assert_eq!(fs::read(&written[1]).unwrap(), b"png");
         fs::write(&written[0], "mine").unwrap();

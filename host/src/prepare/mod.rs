@@ -29,12 +29,12 @@ mod window;
 pub use cache::PrepareCache;
 pub use convert::{Single, prepare_one, rehearse};
 pub use document::{
-    Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, Section, SkipReason,
-    TermKind,
+    Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, ReadyMember, Section,
+    SkipReason, TermKind,
 };
 pub use error::PrepareError;
 pub use export::export;
-pub use placeholder::resolve_placeholders;
+pub use placeholder::{Directories, Placeholders};
 pub use pool::{IsKnown, Message, Options, Preparations, start};
 pub use provenance::{Converter, Granted, Made, Provenance};
 pub use rehearsal::Rehearsal;

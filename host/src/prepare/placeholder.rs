@@ -1,9 +1,9 @@
-//! The links by which a main page refers to its images before anybody knows the document's name:
-//! `kbhost-output:` and the path that the converter declared. Pure.
+//! The links by which the pages of a document refer to its other outputs before anybody knows the
+//! document's name: `kbhost-output:` and the path that the converter declared. Pure.
 
 use std::collections::HashMap;
 
-use super::ReadyImage;
+use super::{ReadyImage, ReadyMember};
 
 /// What a placeholder starts with.
 const SCHEME: &[u8] = b"kbhost-output:";
@@ -13,34 +13,91 @@ pub(super) fn is_path_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/')
 }
 
-/// Replaces each `kbhost-output:PATH` whose whole run of path characters is the declared path of an
-/// image by `prefix` and the image's published name. Everything else stays byte for byte.
-#[must_use]
-pub fn resolve_placeholders(markdown: &[u8], images: &[ReadyImage], prefix: &str) -> Vec<u8> {
-    let published: HashMap<&[u8], &str> = images
-        .iter()
-        .map(|image| (image.placeholder.as_bytes(), &*image.published_name))
-        .collect();
-    let mut resolved = Vec::with_capacity(markdown.len());
-    let mut rest = markdown;
+/// How often a text refers to an output, be it one that there is or not.
+pub(super) fn count(markdown: &str) -> usize {
+    let mut rest = markdown.as_bytes();
+    let mut count = 0;
     while let Some(at) = find(rest, SCHEME) {
-        let (before, from_path) = rest.split_at(at + SCHEME.len());
-        let end = from_path
-            .iter()
-            .position(|byte| !is_path_byte(*byte))
-            .unwrap_or(from_path.len());
-        if let Some(name) = published.get(&from_path[..end]) {
-            resolved.extend_from_slice(&before[..at]);
-            resolved.extend_from_slice(prefix.as_bytes());
-            resolved.extend_from_slice(name.as_bytes());
-            rest = &from_path[end..];
-        } else {
-            resolved.extend_from_slice(before);
-            rest = from_path;
+        count += 1;
+        rest = &rest[at + SCHEME.len()..];
+    }
+    count
+}
+
+/// What the directories of a document's outputs are called, seen from one of its pages: a prefix of
+/// link targets that ends in `/`, or nothing for the page's own directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Directories<'a> {
+    /// Where the images lie.
+    pub images: &'a str,
+    /// Where the members lie.
+    pub members: &'a str,
+}
+
+/// What the placeholders of a document stand for.
+#[derive(Debug)]
+pub struct Placeholders<'a> {
+    published: HashMap<&'a [u8], Target<'a>>,
+}
+
+/// A published name, and in which of the directories it is one.
+#[derive(Clone, Copy, Debug)]
+enum Target<'a> {
+    Image(&'a str),
+    Member(&'a str),
+}
+
+impl<'a> Placeholders<'a> {
+    pub(super) fn of(images: &'a [ReadyImage], members: &'a [ReadyMember]) -> Self {
+        let images = images.iter().map(|image| {
+            let target = Target::Image(&image.published_name);
+            (image.placeholder.as_bytes(), target)
+        });
+        let members = members.iter().map(|member| {
+            let target = Target::Member(&member.published_name);
+            (member.placeholder.as_bytes(), target)
+        });
+        Self {
+            published: images.chain(members).collect(),
         }
     }
-    resolved.extend_from_slice(rest);
-    resolved
+
+    /// Whether there is nothing that a placeholder could stand for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.published.is_empty()
+    }
+
+    /// Replaces each `kbhost-output:PATH` of a page whose whole run of path characters is the
+    /// declared path of an image or a member by the directory, seen from this page, and the published
+    /// name. Everything else stays byte for byte.
+    #[must_use]
+    pub fn resolve(&self, markdown: &[u8], seen: Directories<'_>) -> Vec<u8> {
+        let mut resolved = Vec::with_capacity(markdown.len());
+        let mut rest = markdown;
+        while let Some(at) = find(rest, SCHEME) {
+            let (before, from_path) = rest.split_at(at + SCHEME.len());
+            let end = from_path
+                .iter()
+                .position(|byte| !is_path_byte(*byte))
+                .unwrap_or(from_path.len());
+            if let Some(target) = self.published.get(&from_path[..end]) {
+                let (directory, name) = match target {
+                    Target::Image(name) => (seen.images, name),
+                    Target::Member(name) => (seen.members, name),
+                };
+                resolved.extend_from_slice(&before[..at]);
+                resolved.extend_from_slice(directory.as_bytes());
+                resolved.extend_from_slice(name.as_bytes());
+                rest = &from_path[end..];
+            } else {
+                resolved.extend_from_slice(before);
+                rest = from_path;
+            }
+        }
+        resolved.extend_from_slice(rest);
+        resolved
+    }
 }
 
 /// Where `needle` starts in `haystack`. Looks for the rare `:` first: pages are large and have few.
@@ -80,10 +137,22 @@ mod tests {
                 placeholder: placeholder.to_owned(),
             })
             .collect();
+        let members = [ReadyMember {
+            file: images[0].file.clone(),
+            published_name: "0001-t.md".to_owned(),
+            placeholder: "t.md".to_owned(),
+            has_placeholders: false,
+        }];
+        let placeholders = Placeholders::of(&images, &members);
+        let seen = Directories {
+            images: "images/doc/",
+            members: "members/doc/",
+        };
         let check = |input: &str, expected: &str| {
-            let resolved = resolve_placeholders(input.as_bytes(), &images, "images/doc/");
+            let resolved = placeholders.resolve(input.as_bytes(), seen);
             assert_eq!(String::from_utf8(resolved).unwrap(), expected);
         };
+        check("[t](kbhost-output:t.md#a)", "[t](members/doc/0001-t.md#a)");
         check("", "");
         check("no link: none", "no link: none");
         check(
@@ -101,5 +170,13 @@ mod tests {
         check("(kbhost-output:", "(kbhost-output:");
         check("host-output:a.png", "host-output:a.png");
         check("ü kbhost-output:a.pngü", "ü images/doc/img_001.pngü");
+    }
+
+    #[test]
+    fn references_are_counted() {
+        let check = |text: &str, expected| assert_eq!(count(text), expected, "{text:?}");
+        check("", 0);
+        check("kbhost-output", 0);
+        check("kbhost-output:a kbhost-output:kbhost-output:", 3);
     }
 }

@@ -33,6 +33,9 @@ pub struct Provenance {
     pub main: ContentHash,
     /// Images in the order declared.
     pub images: Vec<ContentHash>,
+    /// Members in the order declared, as collected, with placeholders.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<ContentHash>,
     /// Page texts.
     pub pages: Option<ContentHash>,
     /// Section tree.
@@ -126,12 +129,18 @@ impl Provenance {
                 .iter()
                 .map(|image| image.file.hash)
                 .collect(),
+            members: document
+                .members
+                .iter()
+                .map(|member| member.file.hash)
+                .collect(),
             pages: document.pages_json.as_ref().map(|file| file.hash),
             tree: document.tree_json.as_ref().map(|file| file.hash),
         }
     }
 
-    /// The outputs of `other` that are not those of this one, by name: `main page`, `image 2`.
+    /// The outputs of `other` that are not those of this one, by name: `main page`, `image 2`,
+    /// `member 3`.
     #[must_use]
     pub fn differing_outputs(&self, other: &Self) -> Vec<String> {
         let mut differing = Vec::new();
@@ -144,9 +153,14 @@ impl Provenance {
                 differing.push(name.to_owned());
             }
         }
-        let count = self.images.len().max(other.images.len());
-        let images = (0..count).filter(|at| self.images.get(*at) != other.images.get(*at));
-        differing.extend(images.map(|at| format!("image {}", at + 1)));
+        for (name, ours, theirs) in [
+            ("image", &self.images, &other.images),
+            ("member", &self.members, &other.members),
+        ] {
+            let count = ours.len().max(theirs.len());
+            let places = (0..count).filter(|at| ours.get(*at) != theirs.get(*at));
+            differing.extend(places.map(|at| format!("{name} {}", at + 1)));
+        }
         differing
     }
 }
@@ -174,9 +188,20 @@ mod tests {
         other.main = ContentHash::of(b"x");
         other.tree = Some(ContentHash::of(b"x"));
         other.images.push(ContentHash::of(b"x"));
+        other.members = vec![ContentHash::of(b"x"); 2];
         assert_eq!(
             one.differing_outputs(&other),
-            ["main page", "section tree", "image 1"]
+            [
+                "main page",
+                "section tree",
+                "image 1",
+                "member 1",
+                "member 2"
+            ]
+        );
+        assert!(
+            !json.contains("members"),
+            "what has none is as before: {json}"
         );
     }
 }

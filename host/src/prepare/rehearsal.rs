@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::collect;
 use super::{PreparedDocument, StagingDir, StagingError};
 use crate::plugin::{OutputFile, OutputRole};
 
@@ -24,9 +25,11 @@ pub struct Rehearsal {
 
 /// What the collector takes nothing of.
 pub(super) fn left_out(declared: &[OutputFile]) -> Vec<String> {
-    let left_out = declared
-        .iter()
-        .filter(|file| matches!(file.role, OutputRole::Attachment | OutputRole::Member));
+    let left_out = declared.iter().filter(|file| match file.role {
+        OutputRole::Attachment => true,
+        OutputRole::Member => !collect::is_page(file),
+        _ => false,
+    });
     let paths = left_out.map(|file| file.path.clone());
     paths.take(UNDECLARED_MAX).collect()
 }

@@ -34,6 +34,7 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
         assets: Vec::new(),
         main: file("main.md"),
         images: Vec::new(),
+        members: Vec::new(),
         pages_json: None,
         tree_json: None,
         page_count: None,
