@@ -5,7 +5,7 @@ use super::matrix::Rig;
 use crate::support::{Env, copy_tree};
 
 /// Where the folder of a document's images is removed, empty by then.
-const EMPTY_FOLDER: &str = "cleanup.images-dir";
+const EMPTY_FOLDER: &str = "cleanup.part-dir";
 
 #[test]
 fn a_removal_of_shared_pages_images_and_hand_edits() {

@@ -294,7 +294,8 @@ fn made_anew(root: &KbRoot, row: &DocumentRow, raw: &KbPath, report: &Report) ->
     let images = layout::images_dir(&row.doc_name);
     let keep = match root.list_dir(&images) {
         Ok(images) if images.is_empty() => String::new(),
-        // Images may be nowhere else: they are kept, whatever lies beside the input now.
+        // Images may be nowhere else: they are kept, whatever lies beside the input now. Members come
+        // out of the original again.
         Ok(_) if has_input => {
             let kept = root.join(&layout::conflicts_dir());
             format!(
@@ -424,8 +425,8 @@ fn unregistered(
 /// alone.
 fn document_of(path: &KbPath) -> Option<&str> {
     let text = path.as_str();
-    if let Some(rest) = text.strip_prefix("wiki/sources/images/") {
-        return rest.split_once('/').map(|(name, _)| name);
+    if let Some(name) = layout::owner_of_part(path) {
+        return Some(name);
     }
     let rest = ["raw/", "wiki/sources/", "wiki/summaries/"]
         .iter()
@@ -465,6 +466,8 @@ mod tests {
         check("raw/a.b.pdf", Some("a.b"));
         check("wiki/sources/a.md", Some("a"));
         check("wiki/sources/images/a/img_001.png", Some("a"));
+        check("wiki/sources/members/a/0001-x.md", Some("a"));
+        check("wiki/sources/members/a", None);
         check("wiki/summaries/a.md", Some("a"));
         check("wiki/concepts/a.md", None);
         check("wiki/index.md", None);

@@ -217,7 +217,7 @@ impl Mutation<'_, Committed> {
             .iter()
             .filter(|touch| touch.content == Content::Absent)
             .map(|touch| touch.path.as_kb_path());
-        let cleaned = undo::remove_empty_image_dirs(storage, gone)
+        let cleaned = undo::remove_empty_part_dirs(storage, gone)
             .and_then(|()| storage.point("cleanup.before"))
             .and_then(|()| undo::retire(storage, &id))
             .and_then(|()| storage.point("cleanup.after"));

@@ -282,7 +282,7 @@ pub(super) fn forget(storage: &Storage, id: &str) -> Result<(), AcquireError> {
 /// Cleans up after a mutation that is committed.
 pub(super) fn clean_up(storage: &Storage, journal: &Journal) -> Result<(), AcquireError> {
     let gone = journal.entries.iter().filter(|entry| entry.after.is_none());
-    undo::remove_empty_image_dirs(storage, gone.map(|entry| &entry.path))?;
+    undo::remove_empty_part_dirs(storage, gone.map(|entry| &entry.path))?;
     Ok(undo::retire(storage, &journal.id)?)
 }
 

@@ -18,7 +18,8 @@ The pages of this wiki are written by kbhost from the originals in `raw/`, and b
 
 - `index.md` lists every document, concept and entity with one line.
 - `summaries/NAME.md` says what a document is about and links to what it shares with others.
-- `sources/NAME.md` is the converted text of a document; its images are in `sources/images/NAME/`.
+- `sources/NAME.md` is the converted text of a document; its images are in `sources/images/NAME/`, and
+  documents that were found inside it in `sources/members/NAME/`.
 - `concepts/` and `entities/` hold what several documents speak of.
 - `explorations/` and `reports/` hold answers and reports that were worth keeping.
 

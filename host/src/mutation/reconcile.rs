@@ -365,7 +365,8 @@ impl Reconciling<'_> {
         let storage = self.work.storage;
         let facts = survey::facts(storage.root(), name, source.as_ref(), &self.terms);
         let mut files = survey::files(storage, name, raw.as_ref(), source.as_ref())?;
-        // Nobody edits originals and images. Of pages nothing tells what was written.
+        // Nobody edits originals and images. Of pages, members among them, nothing tells what was
+        // written.
         let images = layout::images_dir(name);
         for (path, digest) in &mut files {
             if !path.starts_with(&layout::raw_dir()) && !path.starts_with(&images) {

@@ -271,15 +271,16 @@ fn imported_files(ground: Ground<'_>, row: &DocumentRow) -> Result<Vec<KbPath>, 
     let name = &row.doc_name;
     let mut paths = vec![layout::source_page(name), layout::source_pages_json(name)];
     paths.extend(row.source_path.clone());
-    let images = layout::images_dir(name);
-    for image in ground.storage.root().list_dir(&images)? {
-        // What has another name than a path can have, or is a folder, was not put there by a
-        // converter.
-        let Ok(path) = images.join(&image) else {
-            continue;
-        };
-        if ground.storage.version(&path).is_ok() {
-            paths.push(path);
+    for dir in layout::part_dirs(name) {
+        for part in ground.storage.root().list_dir(&dir)? {
+            // What has another name than a path can have, or is a folder, was not put there by a
+            // converter.
+            let Ok(path) = dir.join(&part) else {
+                continue;
+            };
+            if ground.storage.version(&path).is_ok() {
+                paths.push(path);
+            }
         }
     }
     Ok(paths)

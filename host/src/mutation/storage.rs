@@ -554,7 +554,11 @@ impl Storage {
     /// # Errors
     /// If the sync fails.
     pub(super) fn sync_everything(&self, point: &str) -> Result<()> {
-        let places = crate::kb::layout::skeleton();
+        let mut places = crate::kb::layout::skeleton();
+        let members = crate::kb::layout::members_root();
+        if self.exists(&members)? {
+            places.push(members);
+        }
         if fault::is_left_out("DIR_SYNC") || !self.sync_file_systems(point, places.clone())? {
             self.sync(point, &[], &places)?;
         }

@@ -196,7 +196,7 @@ pub(super) fn source_of(storage: &Storage, name: &DocName) -> Result<Option<KbPa
 }
 
 /// The files of a document that are there, with their digests: original, converted text, images,
-/// summary page. What `raw` and `source` name counts only where files of this document lie.
+/// members, summary page. What `raw` and `source` name counts only where files of this document lie.
 ///
 /// # Errors
 /// If one cannot be read.
@@ -217,10 +217,11 @@ pub(super) fn files(
         layout::source_pages_json(name),
         layout::summary_page(name),
     ]);
-    let images = layout::images_dir(name);
-    // A folder that is a link, or no folder, holds no image of ours.
-    for image in storage.root().list_dir(&images).unwrap_or_default() {
-        paths.extend(images.join(&image).ok());
+    for dir in layout::part_dirs(name) {
+        // A folder that is a link, or no folder, holds nothing of ours.
+        for part in storage.root().list_dir(&dir).unwrap_or_default() {
+            paths.extend(dir.join(&part).ok());
+        }
     }
     paths.sort_unstable();
     paths.dedup();

@@ -79,16 +79,16 @@ pub(super) struct TouchedPaths {
 
 impl TouchedPaths {
     /// What adding documents may touch. Of each document: writes the original in `raw/`, the
-    /// converted text and pages in `wiki/sources/`, its images, its summary; deletes those files
-    /// of an earlier version that the new one lacks. Shared with others: `wiki/index.md`, the pages
+    /// converted text and pages in `wiki/sources/`, its images and members, its summary; deletes those
+    /// files of an earlier version that the new one lacks. Shared with others: `wiki/index.md`, the pages
     /// of its terms, the summaries that link to these.
     pub(super) fn of_add() -> Self {
         Self::of(Operation::Add)
     }
 
     /// What removing documents may touch. Of each document: deletes the original in `raw/` (unless
-    /// it is kept), the converted text and pages in `wiki/sources/`, its images, its summary. Shared
-    /// with others: edits `wiki/index.md`, the pages of its terms and the summaries that link to
+    /// it is kept), the converted text and pages in `wiki/sources/`, its images and members, its
+    /// summary. Shared with others: edits `wiki/index.md`, the pages of its terms and the summaries that link to
     /// these, and deletes pages of terms that are shared no more. Nothing comes from staging.
     pub(super) fn of_remove() -> Self {
         Self::of(Operation::Remove)

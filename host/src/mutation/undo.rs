@@ -61,24 +61,24 @@ pub(super) fn retire(storage: &Storage, id: &str) -> Result<(), PathError> {
     storage.remove_tree("journal.remove", &Journal::dir(id))
 }
 
-/// Removes the image folders of documents whose last image went with a committed mutation, given
+/// Removes the folders of images and members whose last file went with a committed mutation, given
 /// the paths that it deleted. A folder that somebody put something into stays.
 ///
 /// # Errors
 /// If a folder cannot be removed; the others are.
-pub(super) fn remove_empty_image_dirs<'a>(
+pub(super) fn remove_empty_part_dirs<'a>(
     storage: &Storage,
     gone: impl Iterator<Item = &'a KbPath>,
 ) -> Result<(), PathError> {
     let mut dirs: Vec<KbPath> = gone
         .filter_map(KbPath::parent)
-        .filter(layout::is_images_dir)
+        .filter(layout::is_part_dir)
         .collect();
     dirs.sort();
     dirs.dedup();
     let mut removed = Ok(());
     for dir in &dirs {
-        removed = removed.and(storage.remove_dir("cleanup.images-dir", dir).map(drop));
+        removed = removed.and(storage.remove_dir("cleanup.part-dir", dir).map(drop));
     }
     removed
 }
