@@ -1,19 +1,21 @@
 //! Carries out the effects of a committed mutation. A failure is a warning; nothing is undone.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use super::guard::MutationGuard;
 use super::overlay::PAGE_BYTES_MAX;
 use super::plan::Plan;
-use super::registry::openkb_digest;
-use super::search_index::{self, SearchDocument};
+use super::registry::{Row, openkb_digest};
+use super::search_index::{self, SearchDocument, SearchPage};
 use super::{MutationError, storage::Storage};
 use crate::compile;
 use crate::effects::Effect;
 use crate::kb::config::OpenKbExport;
 use crate::kb::registry::DocumentRow;
 use crate::kb::{DocName, KbPath, PathError, SafeLine, layout, openkb};
+use crate::prepare::PreparedDocument;
 
 /// Up to this many documents `hashes.json` is written after each commit: its cost grows with the KB.
 const EXPORT_DOCUMENTS_MAX: u32 = 2_000;
@@ -175,8 +177,7 @@ fn update_search(guard: &MutationGuard, plan: &Plan<'_>) -> Result<(), MutationE
         .map(|(row, document)| SearchDocument {
             name: &row.doc_name,
             title: &row.title,
-            path: &row.source_path,
-            sections: &document.analysis.sections,
+            pages: pages_of(row, document),
         })
         .collect();
     let path = guard.storage.root().database(&layout::search_db())?;
@@ -232,17 +233,40 @@ fn rebuild_search(
     let _entered = span.enter();
     let rows = guard.registry.documents("ORDER BY ordinal", [])?;
     let root = guard.storage.root();
-    let sections_of = |row: &DocumentRow| {
-        let page = row
-            .source_path
-            .as_ref()
-            .and_then(|page| root.read(page, PAGE_BYTES_MAX).ok().flatten());
-        let text = page
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default();
-        compile::analyse(&text, None, &[], row.doc_name.as_str()).sections
+    let text = |page: &KbPath| {
+        let page = root.read(page, PAGE_BYTES_MAX).ok().flatten();
+        page.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     };
-    search_index::rebuild(path, uuid, epoch, &rows, sections_of).map_err(MutationError::Registry)
+    let pages_of = |row: &DocumentRow, source: &KbPath| {
+        let main = compile::analyse(&text(source), None, &[], row.doc_name.as_str()).sections;
+        let mut members = guard.registry.files_of(row.ordinal).unwrap_or_default();
+        let dir = layout::members_dir(&row.doc_name);
+        members.retain(|path| path.parent().as_ref() == Some(&dir));
+        let sections = compile::member_sections(members.iter().map(text));
+        let mut pages = vec![(source.clone(), Cow::Owned(main))];
+        pages.extend(
+            members
+                .into_iter()
+                .zip(sections.into_iter().map(Cow::Owned)),
+        );
+        pages
+    };
+    search_index::rebuild(path, uuid, epoch, &rows, pages_of).map_err(MutationError::Registry)
+}
+
+/// The pages of a document that was committed, with their text as it was prepared.
+fn pages_of<'a>(row: &Row, document: &'a PreparedDocument) -> Vec<SearchPage<'a>> {
+    let main = Cow::Borrowed(&document.analysis.sections[..]);
+    let dir = layout::members_dir(&row.doc_name);
+    let members = document.members.iter().zip(&document.analysis.members);
+    let members = members.filter_map(|(member, sections)| {
+        let path = dir.join(&member.published_name).ok()?;
+        Some((path, Cow::Borrowed(&sections[..])))
+    });
+    std::iter::once((row.source_path.clone(), main))
+        .chain(members)
+        .collect()
 }
 
 /// Whether an error tells of what the index holds, not of the disk or of somebody in the way: after

@@ -4,6 +4,7 @@
 //! epoch tells, and it can be built anew. It claims an epoch only if it followed every commit up to
 //! it.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
@@ -14,17 +15,18 @@ use crate::kb::{DocName, KbPath, SafeLine};
 use crate::prepare::Section;
 
 /// A document as the index holds it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SearchDocument<'a> {
     /// Its name.
     pub(super) name: &'a DocName,
     /// Its title.
     pub(super) title: &'a SafeLine,
-    /// The page that hits name.
-    pub(super) path: &'a KbPath,
-    /// Its text.
-    pub(super) sections: &'a [Section],
+    /// Its pages: that of the converted text, then those of its members.
+    pub(super) pages: Vec<SearchPage<'a>>,
 }
+
+/// A page that hits name, and its text.
+pub(super) type SearchPage<'a> = (KbPath, Cow<'a, [Section]>);
 
 /// Brings the index at `path` to `epoch`, that of the registry `registry_uuid` after a commit that
 /// wrote `upserts` and removed `removed`. Makes the index if there is none; one of another registry
@@ -69,7 +71,7 @@ pub(super) fn rebuild(
     registry_uuid: &str,
     epoch: i64,
     rows: &[DocumentRow],
-    mut sections_of: impl FnMut(&DocumentRow) -> Vec<Section>,
+    mut pages_of: impl FnMut(&DocumentRow, &KbPath) -> Vec<SearchPage<'static>>,
 ) -> Result<(), rusqlite::Error> {
     let mut connection = open(path)?;
     let transaction =
@@ -83,8 +85,7 @@ pub(super) fn rebuild(
         let document = SearchDocument {
             name: &row.doc_name,
             title: &SafeLine::new(&row.title),
-            path,
-            sections: &sections_of(row),
+            pages: pages_of(row, path),
         };
         insert(&transaction, &document)?;
     }
@@ -171,16 +172,6 @@ fn remove(transaction: &Transaction<'_>, name: &DocName) -> rusqlite::Result<()>
 }
 
 fn insert(transaction: &Transaction<'_>, document: &SearchDocument<'_>) -> rusqlite::Result<()> {
-    // A document without text is found by its title.
-    let untitled = [Section {
-        heading: String::new(),
-        text: String::new(),
-    }];
-    let sections = if document.sections.is_empty() {
-        &untitled
-    } else {
-        document.sections
-    };
     let title = index_form(document.title.as_str());
     // The rows of a document follow each other: nothing else is inserted meanwhile.
     let first: i64 =
@@ -191,16 +182,27 @@ fn insert(transaction: &Transaction<'_>, document: &SearchDocument<'_>) -> rusql
     let mut statement = transaction.prepare_cached(
         "INSERT INTO sections(rowid, doc_name, title, path, heading, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for section in sections {
-        last += 1;
-        statement.execute(params![
-            last,
-            document.name.as_str(),
-            title,
-            document.path.as_str(),
-            index_form(&section.heading),
-            index_form(&section.text),
-        ])?;
+    // A document without text is found by its title.
+    let untitled = [Section {
+        heading: String::new(),
+        text: String::new(),
+    }];
+    for (at, (path, sections)) in document.pages.iter().enumerate() {
+        let sections = match &**sections {
+            [] if at == 0 => &untitled,
+            sections => sections,
+        };
+        for section in sections {
+            last += 1;
+            statement.execute(params![
+                last,
+                document.name.as_str(),
+                title,
+                path.as_str(),
+                index_form(&section.heading),
+                index_form(&section.text),
+            ])?;
+        }
     }
     transaction
         .execute(
@@ -254,11 +256,18 @@ mod tests {
                     text: (*text).to_owned(),
                 })
                 .collect();
+            // A second page, of a member, for some.
+            let mut pages = vec![format!("wiki/sources/{name}.md")];
+            if name.starts_with("with-member") {
+                pages.push(format!("wiki/sources/members/{name}/0001.md"));
+            }
             let document = SearchDocument {
                 name: &DocName::new(name).unwrap(),
                 title: &SafeLine::new(title),
-                path: &KbPath::new(&format!("wiki/sources/{name}.md")).unwrap(),
-                sections: &sections,
+                pages: pages
+                    .iter()
+                    .map(|page| (KbPath::new(page).unwrap(), Cow::Borrowed(&sections[..])))
+                    .collect(),
             };
             update(&self.path(), uuid, epoch, &[document], &[]).map(drop)
         }
@@ -372,6 +381,29 @@ mod tests {
         assert_eq!(index.found("words"), ["a "]);
         assert!(search_file(&index.path(), &[], 1, Some(3)).unwrap().stale);
         assert!(!search_file(&index.path(), &[], 1, Some(4)).unwrap().stale);
+    }
+
+    #[test]
+    fn members_are_pages_of_their_own() {
+        let mut index = Index::new();
+        index.add("with-member", "T", &[("H", "words")]);
+        index.add("with-member-empty", "Only", &[]);
+        let paths = |words: &str| -> Vec<String> {
+            let hits = index.ask(words).hits;
+            hits.into_iter().map(|hit| hit.path).collect()
+        };
+        let mut found = paths("words");
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "wiki/sources/members/with-member/0001.md",
+                "wiki/sources/with-member.md"
+            ]
+        );
+        assert_eq!(paths("only"), ["wiki/sources/with-member-empty.md"]);
+        index.add("with-member", "T", &[("H", "others")]);
+        assert_eq!(index.found("words"), Vec::<String>::new());
     }
 
     #[test]
