@@ -2,6 +2,7 @@
 //! converter that installs and works. Method: `examples/plugins` is built the way its README says,
 //! installed from a folder with its manifest, and used on the examples beside it.
 
+mod members;
 mod python;
 
 use std::collections::BTreeMap;
