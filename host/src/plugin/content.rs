@@ -57,13 +57,15 @@ const fn ole(media_types: &'static [&'static str]) -> Mark {
 }
 
 /// Containers: the marks of whatever is built upon them and not told apart.
-const ZIP: Mark = zip(&["application/zip", "application/x-zip-compressed"]);
+const ZIP: Mark = zip(&[PLAIN, "application/x-zip-compressed"]);
 const GZIP: Mark = Mark {
     media_types: &["application/gzip", "application/x-gzip"],
     family: Family::Gzip,
 };
 const OLE: Mark = ole(&["application/x-ole-storage"]);
 
+/// An archive that is no document.
+const PLAIN: &str = "application/zip";
 const WORD: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 const SHEET: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const SLIDES: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
@@ -216,7 +218,10 @@ impl Content {
 /// not among ours.
 fn marked(head: &[u8]) -> Option<&'static Mark> {
     let media_type = Infer::new().get(head)?.mime_type();
-    let media_type = office(head).unwrap_or(media_type);
+    let media_type = match media_type {
+        WORD | SHEET | SLIDES | PLAIN => office(head).unwrap_or(PLAIN),
+        other => other,
+    };
     let found = MARKS.iter().find(|mark| mark.is(media_type))?;
     // Which of its formats an OLE file is lies beyond any head.
     match found.family {
@@ -225,8 +230,8 @@ fn marked(head: &[u8]) -> Option<&'static Mark> {
     }
 }
 
-/// Which office document an archive is, by the names of its entries. The crate wants four entries one
-/// after the other in the head, and a document's text alone is longer.
+/// Which office document an archive is, by the names of its entries. The crate wants four entries in the
+/// head, where a document's text alone is longer, or takes a single name for proof.
 fn office(head: &[u8]) -> Option<&'static str> {
     if !head.starts_with(ENTRY) {
         return None;
