@@ -27,6 +27,7 @@ mod example_plugins;
 mod golden;
 mod locks;
 mod manifest;
+mod members;
 mod openkb;
 mod order;
 mod pages;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::support::{Env, copy_tree};
+use crate::support::{Env, component, copy_tree};
 
 /// The document that the next command adds: it shares pages with the others.
 pub(crate) const FOLLOW: &str = "docs/follow.md";
@@ -70,6 +70,18 @@ pub(crate) fn shared(env: Env) -> Env {
     let summary = env.kb().join("wiki/summaries/a.md");
     let edited = fs::read_to_string(&summary).unwrap() + "\nA remark by hand.\n";
     fs::write(summary, edited).unwrap();
+    env
+}
+
+/// A KB with a document of three members, one of which changes while the others go.
+pub(crate) fn members(env: Env) -> Env {
+    let env = first(env);
+    env.doc("m.hostile", "members 3 alpha\n");
+    assert_eq!(env.run(["add", "docs/b.md"]).code, 0);
+    let mut command = env.command(["add", "docs/m.hostile", "--plugin"]);
+    let said = env.finish(command.arg(component("hostile")));
+    assert_eq!(said.code, 0, "{said:?}");
+    env.doc("m.hostile", "members 1 beta\n");
     env
 }
 

@@ -14,7 +14,7 @@ use crate::support::oracle::{
     State, acknowledged, compare, debris, exported, log, pre_images_are_whole, unmatched,
 };
 use crate::support::torture::{Rng, Torture, test_seed};
-use crate::support::{Env, Said, copy_tree, staging_entries};
+use crate::support::{Env, Said, component, copy_tree, staging_entries};
 
 /// The steps of a mutation. What is before and after a step is a fault point of each; of the effects
 /// the point behind them is that before the clean-up.
@@ -628,6 +628,27 @@ fn an_update_of_shared_pages_images_and_hand_edits() {
     }
     rig.delayed();
     rig.matrix(&MODES, |_, _| true).finish("update", 300);
+}
+
+/// The first document with members makes the folders that all members lie in; an update takes some
+/// away, and what died before its commit is undone by the next command.
+#[test]
+fn members_come_and_change() {
+    let plugin = component("hostile");
+    let plugin = plugin.to_str().unwrap();
+    let args = ["add", "docs/m.hostile", "--plugin", plugin];
+    let env = documents::first(Env::in_memory());
+    assert_eq!(env.run(["add", "docs/b.md"]).code, 0);
+    env.doc("m.hostile", "members 3 alpha\n");
+    let rig = Rig::new(env, &args);
+    rig.place("publish.mkdir");
+    rig.matrix(&["abort", "error"], |_, _| true)
+        .finish("first members", 100);
+    let rig = Rig::new(documents::members(Env::in_memory()), &args);
+    rig.place("write.unlink");
+    rig.delayed();
+    rig.matrix(&["abort", "enospc"], |_, _| true)
+        .finish("fewer members", 100);
 }
 
 /// The first run died with everything in place and nothing committed.

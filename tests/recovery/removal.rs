@@ -31,6 +31,21 @@ fn a_removal_of_shared_pages_images_and_hand_edits() {
         .finish("an empty folder", 1);
 }
 
+/// A document with members goes as a whole; its folders go with it.
+#[test]
+fn a_removal_of_members() {
+    let rig = Rig::new(
+        documents::members(Env::in_memory()),
+        &["remove", "--yes", "m"],
+    );
+    rig.place("write.unlink");
+    rig.place(EMPTY_FOLDER);
+    rig.matrix(&["abort", "enospc"], |_, point| point != EMPTY_FOLDER)
+        .finish("remove members", 80);
+    rig.matrix(&["abort"], |_, point| point == EMPTY_FOLDER)
+        .finish("empty folders", 2);
+}
+
 /// Goal: an image folder that could not be removed is removed by the next command, and in nobody's
 /// way. Method: the removal of the folder fails once.
 #[test]

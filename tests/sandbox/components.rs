@@ -83,7 +83,7 @@ fn precompiled(env: &Env) -> Vec<u8> {
     assert_eq!(said.code, 0, "{said:?}");
     let mut entries = fs::read_dir(cache.join("compiled")).unwrap();
     let entry = fs::read(entries.next().unwrap().unwrap().path()).unwrap();
-    entry[32..].to_vec()
+    entry[..entry.len() - 32].to_vec()
 }
 
 /// A component that hangs or lies when it is asked what it is stops the command before any input.

@@ -75,7 +75,8 @@ impl Guest for Contender {
 
     fn convert(_request: Request) -> Result<Document, ConvertError> {
         let text = format!("# By {} {}\n", name(), version());
-        fs::write("/out/main.md", text).map_err(|error| ConvertError::Internal(error.to_string()))?;
+        fs::write("/out/main.md", text)
+            .map_err(|error| ConvertError::Internal(error.to_string()))?;
         Ok(Document {
             files: vec![OutputFile {
                 path: "main.md".to_owned(),

@@ -525,8 +525,44 @@ fn exhaust(word: &str, argument: &str) -> Result<Document, ConvertError> {
             assert!(!argument.contains(broken), "broken text");
             page(argument)
         }
+        "members" | "member-not-utf8" | "member-csv" => members(word, argument),
         _ => Err(ConvertError::Unsupported(format!("no behaviour `{word}`"))),
     }
+}
+
+/// A page that links to a picture and to as many members as `argument` begins with; those of odd
+/// numbers link to the first one and to the picture.
+fn members(word: &str, argument: &str) -> Result<Document, ConvertError> {
+    let (count, text) = argument.split_once(' ').unwrap_or((argument, "rows"));
+    let count: usize = count.parse().unwrap_or(1);
+    let mut main = "# Members\n\n![p](kbhost-output:p.png)\n\n".to_owned();
+    let mut files = vec![
+        file("main.md", Role::Main, "text/markdown"),
+        file("p.png", Role::Image, "image/png"),
+    ];
+    fs::create_dir_all("/out/t").map_err(broken)?;
+    fs::write("/out/p.png", b"\x89PNG\r\n\x1a\nrest").map_err(broken)?;
+    for n in 1..=count {
+        let path = format!("t/table-{n}.md");
+        main.push_str(&format!("- [Table {n}](kbhost-output:{path})\n"));
+        let mut page = format!("# Table {n}\n\nThe member{n} of {text}.\n");
+        if n % 2 == 1 {
+            page.push_str("\n[first](kbhost-output:t/table-1.md) ![p](kbhost-output:p.png)\n");
+        }
+        let mut page = page.into_bytes();
+        let media_type = match word {
+            "member-csv" => "text/csv",
+            "member-not-utf8" => {
+                page.push(0xff);
+                "text/markdown"
+            }
+            _ => "text/markdown",
+        };
+        fs::write(format!("/out/{path}"), page).map_err(broken)?;
+        files.push(file(&path, Role::Member, media_type));
+    }
+    fs::write("/out/main.md", main).map_err(broken)?;
+    Ok(document(files))
 }
 
 fn spin<T>() -> T {
