@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Env, Said, component, json, repository};
 
+/// A trial of a converter that carries an interpreter, on a loaded machine.
+const TRIAL_MAX: std::time::Duration = std::time::Duration::from_secs(180);
+
 fn example(name: &str) -> PathBuf {
     repository().join("examples/plugins").join(name)
 }
@@ -129,9 +132,38 @@ fn a_life(env: &Env, name: &str, media_type: &str, wasm: &Path) {
     let said = env.run(["verify", "--all"]);
     assert_eq!(said.code, 0, "{said:?}");
     second_kb_calls_no_converter(env);
+    passes_its_trial(env, name, &documents);
     for document in documents {
         let stem = document.rsplit_once('.').unwrap().0;
         assert!(env.kb_text("wiki/index.md").contains(stem), "{document}");
+    }
+}
+
+/// `plugin test` over its examples: every check that can be made is green.
+fn passes_its_trial(env: &Env, name: &str, documents: &[String]) {
+    let mut command = env.command([
+        "plugin",
+        "test",
+        "--json",
+        "--plugin",
+        name,
+        "--mutations",
+        "16",
+    ]);
+    for document in documents {
+        command.arg("--input").arg(env.path("docs").join(document));
+    }
+    let said = env.finish_within(TRIAL_MAX, &mut command);
+    assert_eq!(said.code, 0, "{said:?}");
+    let answer = json(&said);
+    let checks = answer["checks"].as_array().unwrap();
+    assert!(checks.len() >= 12, "{answer}");
+    for check in checks {
+        let skipped = ["manifest", "golden"]
+            .iter()
+            .any(|name| check["name"] == **name);
+        let expected = if skipped { "skip" } else { "pass" };
+        assert_eq!(check["verdict"], expected, "{check}");
     }
 }
 

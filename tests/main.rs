@@ -51,5 +51,6 @@ mod signals;
 mod storage_faults;
 mod syncs;
 mod threat_model;
+mod tutorial;
 mod verify;
 mod wit_versions;
