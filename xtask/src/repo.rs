@@ -48,6 +48,24 @@ impl Repo {
             .join(format!("kbhost{}", std::env::consts::EXE_SUFFIX))
     }
 
+    /// Builds the release binary with the switches of the rigs in it and puts it at `to`: to compare
+    /// parts of the product with what it would be without them.
+    ///
+    /// # Errors
+    /// If it does not build.
+    pub(crate) fn build_release_of_rigs(&self, to: &Path) -> Result<()> {
+        let mut build = process::cargo();
+        build.args(["build", "--release", "--package", "kbhost"]);
+        build.args(["--features", "kbhost/fault-points"]);
+        process::run(build.current_dir(&self.root))?;
+        if let Some(folder) = to.parent() {
+            std::fs::create_dir_all(folder).map_err(Failure::io("create", folder))?;
+        }
+        let built = self.release_binary();
+        std::fs::copy(&built, to).map_err(Failure::io("copy", &built))?;
+        Ok(())
+    }
+
     /// Builds the binary users get: no feature of the test rigs is on.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 //! the feature `fault-points` nothing of them is compiled.
 
 /// Whether a rig opens this hole, by `KBHOST_TEST_HOLE`: `links`, symbolic links are made; `preopen`,
-/// the guest is given the folder around all staging.
+/// the guest is given the folder around all staging; `filesystem`, it has wasmtime's file system without
+/// ours around it, for the benchmark that compares the two.
 #[cfg(feature = "fault-points")]
 pub(super) fn has_hole(name: &str) -> bool {
     std::env::var("KBHOST_TEST_HOLE").is_ok_and(|hole| hole == name)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -23,8 +24,25 @@ const HANDLES_MAX: usize = 512;
 /// Lines that one call may add to the log.
 const LOG_LINES_MAX: usize = 200;
 
-/// Progress events that one call may cause.
-const PROGRESS_EVENTS_MAX: u32 = 200;
+/// Between two progress events of one call; what comes sooner is passed over. Nothing of it is kept, so
+/// real time may decide.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Lets through what does not come too soon.
+#[derive(Debug, Default)]
+struct Gate {
+    opens: Option<Instant>,
+}
+
+impl Gate {
+    fn admits(&mut self, now: Instant) -> bool {
+        let is_open = self.opens.is_none_or(|opens| opens <= now);
+        if is_open {
+            self.opens = Some(now + PROGRESS_INTERVAL);
+        }
+        is_open
+    }
+}
 
 /// The host's side of one call.
 pub(super) struct JobState {
@@ -44,7 +62,7 @@ pub(super) struct JobState {
     pub(super) denied: BTreeMap<&'static str, u64>,
     pub(super) log: Vec<String>,
     pub(super) cancel: Arc<AtomicBool>,
-    progress_events: u32,
+    progress: Gate,
 }
 
 impl JobState {
@@ -77,7 +95,7 @@ impl JobState {
             denied: BTreeMap::new(),
             log: Vec::new(),
             cancel,
-            progress_events: 0,
+            progress: Gate::default(),
         }
     }
 
@@ -118,8 +136,7 @@ impl job::Host for JobState {
     }
 
     fn progress(&mut self, done: u64, total: u64, note: String) {
-        if self.progress_events < PROGRESS_EVENTS_MAX {
-            self.progress_events += 1;
+        if self.progress.admits(Instant::now()) {
             tracing::debug!(done, total, note = stdio::line(&note), "progress");
         }
     }
@@ -131,5 +148,20 @@ impl job::Host for JobState {
     /// Nobody resumes a conversion yet, so nothing is kept, and the guest is told so.
     fn checkpoint(&mut self, _state: Vec<u8>) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_told_ten_times_a_second() {
+        let mut gate = Gate::default();
+        let start = Instant::now();
+        let second = (0..10_000).map(|n| start + Duration::from_micros(100 * n));
+        assert_eq!(second.filter(|now| gate.admits(*now)).count(), 10);
+        // One that comes late is told at once.
+        assert!(gate.admits(start + Duration::from_secs(60)));
     }
 }

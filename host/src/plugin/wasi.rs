@@ -8,10 +8,12 @@
 
 use wasmtime::component::{HasData, HasSelf, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::sync;
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random, sockets};
 use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 
+use super::fault;
 use super::state::JobState;
 
 /// Every interface that [`link`] offers, by package. The imports rule accepts exactly these.
@@ -64,6 +66,11 @@ pub(super) fn link(linker: &mut Linker<JobState>) -> wasmtime::Result<()> {
     link_own(linker)?;
     link_cli(linker)?;
     link_sockets(linker)?;
+    if fault::has_hole("filesystem") {
+        let view = WasiFilesystemView::filesystem;
+        filesystem::preopens::add_to_linker::<_, WasiFilesystem>(linker, view)?;
+        return sync::filesystem::types::add_to_linker::<_, WasiFilesystem>(linker, view);
+    }
     filesystem::preopens::add_to_linker::<_, Own>(linker, |state| state)?;
     sync::filesystem::types::add_to_linker::<_, Own>(linker, |state| state)
 }

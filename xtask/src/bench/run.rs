@@ -24,6 +24,9 @@ const SINGLE_FIRST: u64 = 50_000;
 /// Documents of one word each, to see what a call costs by itself.
 const TINY_DOCUMENTS: u32 = 200;
 
+/// Pairs of runs with our file system and with wasmtime's.
+const WRAPPER_RUNS: usize = 5;
+
 /// How much is done.
 struct Effort {
     batch_runs: usize,
@@ -71,7 +74,9 @@ struct BatchFigures {
 /// # Errors
 /// If a command of kbhost fails, or the files it works on cannot be written.
 pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
-    println!("Building kbhost (release) ...");
+    println!("Building kbhost (release), with the switches of the rigs and without ...");
+    let of_rigs = repo.target().join("bench-of-rigs/kbhost");
+    repo.build_release_of_rigs(&of_rigs)?;
     repo.build_release()?;
     let rig = Rig::new(repo.release_binary(), repo.target().join("bench"))?;
     let effort = Effort::new(quick);
@@ -112,6 +117,8 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
     let speed_up = figures.seconds[0] / figures.seconds[1];
     report.goal("PDF: speed-up --jobs 2", speed_up, "x", Goal::AtLeast(1.7));
     measure_native(repo, &pdfs, &figures.busy, &mut report);
+    let sample = self::pdfs(repo, CORPUS_SAMPLE_STEP)?;
+    measure_wrapper(repo, &of_rigs, &sample, &mut report)?;
 
     println!("\n{}", report.table());
     Ok(())
@@ -328,6 +335,37 @@ fn native_seconds(repo: &Repo, pdfs: &[PathBuf]) -> Result<f64> {
         .last()
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| Failure::new("the native example printed no seconds"))
+}
+
+/// Compares the time in components with the one they take on wasmtime's own file system, without quotas,
+/// virtual times and order. Both in turn, with one binary: `KBHOST_TEST_HOLE` takes ours away.
+fn measure_wrapper(
+    repo: &Repo,
+    binary: &Path,
+    pdfs: &[PathBuf],
+    report: &mut Report,
+) -> Result<()> {
+    let rig = Rig::new(binary.to_owned(), repo.target().join("bench-of-wrapper"))?;
+    warm_up(&rig)?;
+    let convert = |hole: &str| {
+        let kb = rig.fresh_kb("kb")?;
+        let mut add = rig.add(&kb, pdfs, 1);
+        let busy = spans_of_add(&rig, add.env("KBHOST_TEST_HOLE", hole))?;
+        Ok(busy.of("convert"))
+    };
+    convert("")?;
+    let mut overheads = Vec::new();
+    for _ in 0..WRAPPER_RUNS {
+        let (plain, wrapped) = (convert("filesystem")?, convert("")?);
+        overheads.push(100.0 * (wrapped / plain - 1.0));
+    }
+    let overhead = median(&overheads).unwrap_or(f64::NAN);
+    let what = format!(
+        "{} PDF: overhead of our file system over wasmtime's",
+        pdfs.len()
+    );
+    report.goal(what, overhead, " %", Goal::AtMost(5.0));
+    Ok(())
 }
 
 fn pdfs(repo: &Repo, step: usize) -> Result<Vec<PathBuf>> {
