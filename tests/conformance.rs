@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Env, Said, component, json, repository};
+use crate::support::{Env, Said, component, everything, json, repository};
 
 /// Tests `hostile` with one input, and the check called `name`.
 fn trial(env: &Env, input: &str, options: &[&str]) -> (Said, Value) {
@@ -252,4 +252,95 @@ fn what_is_no_converter_or_has_no_input_is_told() {
     assert_eq!(env.finish(command.arg(&input)).code, 2);
     let mut command = env.command(["plugin", "test", "--plugin", "markdown", "--input"]);
     assert_eq!(env.finish(command.arg("none.md")).code, 1);
+}
+
+/// A project may be a stranger's: what its links lead to is nobody's to write or remove.
+#[test]
+fn nothing_is_written_or_removed_through_links() {
+    let env = Env::empty();
+    let golden = env.path("tests/golden");
+    fs::create_dir_all(golden.join("input")).unwrap();
+    fs::write(golden.join("input/a.md"), "# A\n").unwrap();
+    fs::create_dir_all(env.path("mine")).unwrap();
+    fs::write(env.path("mine/thesis.md"), "precious").unwrap();
+    let bless = || {
+        let mut command = env.command(["plugin", "test", "--plugin", "markdown", "--bless"]);
+        command.args(["--mutations", "0", "--golden", "tests/golden"]);
+        env.finish(&mut command)
+    };
+    let before = everything(&env.path("mine"));
+    let check = |link: &str| {
+        let link = golden.join(link);
+        std::os::unix::fs::symlink(env.path("mine"), &link).unwrap();
+        let said = bless();
+        assert_eq!(said.code, 1, "{said:?}");
+        assert!(
+            said.stderr.contains("it is a link or no folder"),
+            "{said:?}"
+        );
+        assert_eq!(everything(&env.path("mine")), before);
+        fs::remove_file(link).unwrap();
+    };
+    check("expected");
+    fs::create_dir(golden.join("expected")).unwrap();
+    check("expected/a.md.images");
+    check("expected/a.md.members");
+    assert_eq!(bless().code, 0);
+}
+
+/// What is no regular file is not waited for, as an input or as an expectation.
+#[test]
+fn a_fifo_in_a_project_is_not_waited_for() {
+    let env = Env::empty();
+    let fifo = |path: &str| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            env.path(path),
+            rustix::fs::FileType::Fifo,
+            mode,
+            0,
+        )
+        .unwrap();
+    };
+    for folder in ["g/input", "g/expected"] {
+        fs::create_dir_all(env.path(folder)).unwrap();
+    }
+    fs::write(env.path("g/input/a.md"), "# A\n").unwrap();
+    fifo("g/input/b.md");
+    fifo("g/expected/a.md.md");
+    let mut command = env.command(["plugin", "test", "--plugin", "markdown", "--golden", "g"]);
+    let said = env.finish(command.args(["--mutations", "2"]));
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stderr.contains("it is no regular file"), "{said:?}");
+}
+
+/// Members are compared as the page is.
+#[test]
+fn members_are_golden_too() {
+    let env = Env::empty();
+    for folder in ["g/input", "g/expected"] {
+        fs::create_dir_all(env.path(folder)).unwrap();
+    }
+    let sql = |column: &str| {
+        let text = format!("CREATE TABLE t ({column});\n");
+        fs::write(env.path("g/input/two.sql"), text).unwrap();
+    };
+    let test = |more: &[&str]| {
+        let mut command = env.command(["plugin", "test"]);
+        command.arg(component("sql-schema")).args(["--golden", "g"]);
+        env.finish(command.args(["--mutations", "0"]).args(more))
+    };
+    sql("i int");
+    assert_eq!(test(&["--bless"]).code, 0);
+    let members = fs::read_dir(env.path("g/expected/two.sql.members")).unwrap();
+    assert_eq!(members.count(), 1);
+    assert_eq!(test(&[]).code, 0);
+    sql("i bigint");
+    let said = test(&[]);
+    assert_eq!(said.code, 4, "{said:?}");
+    assert!(
+        said.stdout.contains("the member 0001-t.md differs"),
+        "{said:?}"
+    );
 }

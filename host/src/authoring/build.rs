@@ -117,7 +117,7 @@ fn missing(tool: &OsStr) -> impl FnOnce(std::io::Error) -> BuildError {
 /// Runs cargo; the file that it built.
 fn cargo(dir: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     let rustc = tool("RUSTC", "rustc");
-    if !has_target(&rustc)? {
+    if !has_target(&rustc, dir)? {
         return Err(BuildError::Target {
             rustc: rustc.into(),
         });
@@ -144,10 +144,12 @@ fn cargo(dir: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     artifact.ok_or(BuildError::NoComponent)
 }
 
-/// Whether a compiler has the library of the target.
-fn has_target(rustc: &OsStr) -> Result<bool, BuildError> {
+/// Whether a compiler has the library of the target. Asked in the project, where cargo will run it: a
+/// toolchain file there names another one.
+fn has_target(rustc: &OsStr, dir: &Path) -> Result<bool, BuildError> {
     let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", TARGET])
+        .current_dir(dir)
         .stdin(Stdio::null())
         .output()
         .map_err(missing(rustc))?;

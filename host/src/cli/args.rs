@@ -21,7 +21,7 @@ const SEARCH_LIMIT_MAX: u64 = 1_000;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 some inputs failed, 2 usage or no knowledge base, \
-    3 recovery needs attention, 4 findings of `doctor`, `verify`, `registry import`, `cache verify` or `plugin selftest`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
+    3 recovery needs attention, 4 findings of `doctor`, `verify`, `registry import`, `cache verify`, `plugin test` or `plugin selftest`, 70 a bug, 75 the lock was not free in time, 130 and 143 on signals."
 )]
 pub(super) struct Typed {
     #[command(flatten)]

@@ -16,6 +16,7 @@ use super::args::{CommandArgs, Typed};
 use super::error::{CommandError, ErrorBody, ErrorReport};
 use super::exit::Exit;
 use super::settings::{Environment, Settings};
+use super::signals;
 use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
@@ -52,6 +53,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         return component::answer_compile();
     }
     component::use_children();
+    if let Err(error) = signals::survive_file_size_limit() {
+        tracing::debug!(%error, "a write beyond `ulimit -f` ends the process");
+    }
     let wants_json = arguments.iter().any(|argument| argument == "--json");
     let exit = panic::catch_unwind(|| run(arguments, wants_json)).unwrap_or_else(|_| {
         bug(&LAST_PANIC.take().unwrap_or_default(), wants_json);

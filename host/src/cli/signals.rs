@@ -6,10 +6,19 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::flag;
 
 use super::exit::Exit;
+
+/// Lets a write beyond the size that files may have (`ulimit -f`) fail as an error: by itself the signal
+/// ends the process without a word.
+///
+/// # Errors
+/// If the system refuses.
+pub(super) fn survive_file_size_limit() -> std::io::Result<()> {
+    flag::register(SIGXFSZ, Arc::default()).map(drop)
+}
 
 /// The signals of one run.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 //! validator with nothing left over.
 
 use super::report::Check;
-use super::trial::{Input, Outcome, Trial};
+use super::trial::{self, Input, Outcome, Trial, exactly};
 use super::{Stop, counted};
-use crate::kb::PathError;
-use crate::plugin::{Manifest, Surroundings};
+use crate::kb::{ContentHash, PathError};
+use crate::plugin::{Manifest, Probe, Surroundings};
 
 /// As much of an input as a probe is shown.
 const HEAD_BYTES: u64 = 4_096;
@@ -80,14 +80,24 @@ pub(super) fn probe(trial: &Trial<'_>, inputs: &[Input]) -> Result<Check, Stop> 
         random_salt: 1,
         ..Surroundings::default()
     };
+    let allowance = exactly(&trial.limits);
     let mut faults = Vec::new();
     let mut answers = Vec::new();
     for (name, head) in &heads {
         trial.go_on()?;
-        let asked = |surroundings| trial.plugin.raw_probe(head, name, &surroundings);
+        let asked = |surroundings| {
+            let (sure, _report) = trial.plugin.probe(&Probe {
+                head,
+                name,
+                seed: &ContentHash::of(head),
+                allowance: &allowance,
+                surroundings,
+                cancel: &trial.cancel,
+            });
+            sure.map_err(|error| error.failure)
+        };
         match (asked(Surroundings::default()), asked(other)) {
             (Err(failure), _) | (_, Err(failure)) => faults.push(format!("{name}: {failure}")),
-            (Ok(sure), _) if sure > 100 => faults.push(format!("{name}: {sure} is above 100")),
             (Ok(sure), Ok(again)) if sure != again => {
                 faults.push(format!(
                     "{name}: {sure}, and {again} with another random seed"
@@ -104,7 +114,7 @@ fn head(input: &Input) -> Result<Vec<u8>, PathError> {
     use std::io::Read as _;
 
     let mut head = Vec::new();
-    std::fs::File::open(&input.path)
+    trial::open(&input.path)
         .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
         .map_err(|error| PathError::new("read", &input.path, error))?;
     Ok(head)

@@ -5,7 +5,10 @@
 //! DIR/expected/NAME.EXT.md      what `kbhost convert` prints of it
 //! DIR/expected/NAME.EXT.error   instead: how it is refused
 //! DIR/expected/NAME.EXT.images/ its images; without this folder they are not compared
+//! DIR/expected/NAME.EXT.members/ its members, likewise, with `kbhost-output:` links as they are
 //! ```
+//!
+//! A project may be a stranger's: nothing is written or removed through a link.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read};
@@ -13,11 +16,12 @@ use std::path::{Path, PathBuf};
 
 use super::report::Check;
 use super::result::{page, ready, unified};
-use super::trial::{Input, Outcome};
+use super::trial::{self, Input, Outcome};
 use super::{Stop, counted};
 use crate::authoring::files;
 use crate::kb::PathError;
 use crate::plugin::Plugin;
+use crate::prepare::Rehearsal;
 
 const NAME: &str = "golden";
 
@@ -42,7 +46,8 @@ impl<'a> Golden<'a> {
     pub(super) fn inputs(&self, plugin: &Plugin) -> Result<Vec<Input>, PathError> {
         let dir = self.dir.join("input");
         let names = names(&dir)?.into_iter();
-        let taken = names.filter(|name| takes(plugin, name));
+        let is_file = |name: &String| dir.join(name).is_file();
+        let taken = names.filter(|name| takes(plugin, name) && is_file(name));
         let inputs = taken.map(|name| Input::of(&dir.join(name)));
         Ok(inputs.take(INPUTS_MAX).collect())
     }
@@ -98,31 +103,34 @@ impl<'a> Golden<'a> {
             let lines = unified(&text(&expected), &text(&found));
             return Ok(Some(("differs from what is expected".to_owned(), lines)));
         }
-        let fault = self.image_fault(input, outcome)?;
+        let fault = self.parts_fault(input, outcome)?;
         Ok(fault.map(|fault| (fault, Vec::new())))
     }
 
-    fn image_fault(&self, input: &Input, outcome: &Outcome) -> Result<Option<String>, Stop> {
+    fn parts_fault(&self, input: &Input, outcome: &Outcome) -> Result<Option<String>, Stop> {
         let Outcome::Document(rehearsal) = outcome else {
             return Ok(None);
         };
-        let dir = self.expected(input, "images");
-        if !dir.is_dir() {
-            return Ok(None);
-        }
-        let mut expected: BTreeSet<String> = names(&dir)?.into_iter().collect();
-        for image in &rehearsal.document.images {
-            let name = &image.published_name;
-            if !expected.remove(name) {
-                return Ok(Some(format!("the image {name} is not expected")));
+        for part in parts(rehearsal) {
+            let dir = self.expected(input, part.ending);
+            if !is_own_dir(&dir)? {
+                continue;
             }
-            if read(&dir.join(name))? != Some(ready(rehearsal, &image.file.name)?) {
-                return Ok(Some(format!("the image {name} differs")));
+            let what = part.what;
+            let mut expected: BTreeSet<String> = names(&dir)?.into_iter().collect();
+            for (name, ready_name) in part.files {
+                if !expected.remove(name) {
+                    return Ok(Some(format!("the {what} {name} is not expected")));
+                }
+                if read(&dir.join(name))? != Some(ready(rehearsal, ready_name)?) {
+                    return Ok(Some(format!("the {what} {name} differs")));
+                }
+            }
+            if let Some(name) = expected.first() {
+                return Ok(Some(format!("the {what} {name} is missing")));
             }
         }
-        Ok(expected
-            .first()
-            .map(|name| format!("the image {name} is missing")))
+        Ok(None)
     }
 
     /// Expectations without an input, of files that `plugin` takes: they would never be compared.
@@ -143,10 +151,20 @@ impl<'a> Golden<'a> {
         Ok(orphans.collect())
     }
 
-    /// Takes what the inputs gave for what is expected; the files written.
+    /// Takes what the inputs gave for what is expected; the files written and removed.
+    ///
+    /// # Errors
+    /// If one of the folders is a link: it may lead to files of the user's.
     pub(super) fn bless(&self, results: &[(&Input, &Outcome)]) -> Result<Vec<String>, Stop> {
-        files::ensure_dir(&self.dir.join("expected"))?;
-        let mut written = Vec::new();
+        if self.dir.ends_with("tests/golden") {
+            is_own_dir(self.dir.parent().unwrap_or(self.dir))?;
+            is_own_dir(self.dir)?;
+        }
+        let expected = self.dir.join("expected");
+        if !is_own_dir(&expected)? {
+            files::ensure_dir(&expected)?;
+        }
+        let (mut written, mut removed) = (Vec::new(), Vec::new());
         let mut write = |path: PathBuf, bytes: &[u8]| {
             files::write(&path, bytes)?;
             written.push(path.display().to_string());
@@ -161,22 +179,71 @@ impl<'a> Golden<'a> {
             let other = if ending == "md" { "error" } else { "md" };
             files::remove(&self.expected(input, other))?;
             write(self.expected(input, ending), &found)?;
-            let images = self.expected(input, "images");
-            if images.is_dir() {
-                for name in names(&images)? {
-                    files::remove(&images.join(name))?;
-                }
-            }
             let Outcome::Document(rehearsal) = outcome else {
                 continue;
             };
-            for image in &rehearsal.document.images {
-                files::ensure_dir(&images)?;
-                let bytes = ready(rehearsal, &image.file.name)?;
-                write(images.join(&image.published_name), &bytes)?;
+            for part in parts(rehearsal) {
+                let dir = self.expected(input, part.ending);
+                let old = match is_own_dir(&dir)? {
+                    true => names(&dir)?,
+                    false => Vec::new(),
+                };
+                for (name, ready_name) in &part.files {
+                    files::ensure_dir(&dir)?;
+                    write(dir.join(name), &ready(rehearsal, ready_name)?)?;
+                }
+                let is_gone = |name: &String| part.files.iter().all(|(kept, _)| kept != name);
+                for name in old.iter().filter(|name| is_gone(name)) {
+                    files::remove(&dir.join(name))?;
+                    removed.push(format!("{} (removed)", dir.join(name).display()));
+                }
             }
         }
+        written.append(&mut removed);
         Ok(written)
+    }
+}
+
+/// Files of one kind that a document has beside its page.
+struct Parts<'a> {
+    ending: &'static str,
+    what: &'static str,
+    /// Published name and name in `ready/` of each.
+    files: Vec<(&'a str, &'a str)>,
+}
+
+fn parts(rehearsal: &Rehearsal) -> [Parts<'_>; 2] {
+    let images = rehearsal.document.images.iter();
+    let members = rehearsal.document.members.iter();
+    [
+        Parts {
+            ending: "images",
+            what: "image",
+            files: images
+                .map(|image| (&*image.published_name, &*image.file.name))
+                .collect(),
+        },
+        Parts {
+            ending: "members",
+            what: "member",
+            files: members
+                .map(|member| (&*member.published_name, &*member.file.name))
+                .collect(),
+        },
+    ]
+}
+
+/// Whether a folder is there, itself and not by a link.
+fn is_own_dir(dir: &Path) -> Result<bool, PathError> {
+    match std::fs::symlink_metadata(dir) {
+        Ok(metadata) if metadata.is_dir() => Ok(true),
+        Ok(_) => {
+            let error =
+                std::io::Error::other("it is a link or no folder: nothing is expected there");
+            Err(PathError::new("use", dir, error))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(PathError::new("use", dir, error)),
     }
 }
 
@@ -213,7 +280,7 @@ fn names(dir: &Path) -> Result<Vec<String>, PathError> {
 /// A file's bytes; `None` if there is none.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, PathError> {
     let mut bytes = Vec::new();
-    let opened = std::fs::File::open(path);
+    let opened = trial::open(path);
     match opened.and_then(|file| file.take(EXPECTED_BYTES_MAX).read_to_end(&mut bytes)) {
         Ok(_) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -5,14 +5,13 @@
 //! what was found once is found again.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use super::report::Check;
-use super::trial::{Input, Outcome, Trial};
+use super::trial::{self, Input, Outcome, Trial};
 use super::{Stop, counted};
 use crate::authoring::files;
 use crate::kb::PathError;
@@ -182,7 +181,7 @@ pub(super) fn check(
 /// Reads an input that is to be mutated; `None` if it is too large for that.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, PathError> {
     let mut bytes = Vec::new();
-    File::open(path)
+    trial::open(path)
         .and_then(|file| file.take(BYTES_MAX + 1).read_to_end(&mut bytes))
         .map_err(|error| PathError::new("read", path, error))?;
     Ok((bytes.len() as u64 <= BYTES_MAX).then_some(bytes))

@@ -85,8 +85,16 @@ pub(super) struct Trial<'a> {
     pub(super) deadline: Instant,
 }
 
+/// Opens an input, links followed. A FIFO would wait for a writer, so the kind is asked first.
+pub(super) fn open(path: &Path) -> std::io::Result<std::fs::File> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    std::fs::File::open(path)
+}
+
 /// These limits and no wider ones, also for a plugin that was granted others.
-fn exactly(limits: &Limits) -> Allowance {
+pub(super) fn exactly(limits: &Limits) -> Allowance {
     let mib = |bytes: u64| Some(bytes.div_ceil(1 << 20));
     let cpu_ms = u64::try_from(limits.cpu_max.as_millis()).unwrap_or(u64::MAX);
     Allowance {

@@ -34,6 +34,8 @@ pub struct Probe<'a> {
     pub seed: &'a ContentHash,
     /// What bounds the call; of CPU time there is less.
     pub allowance: &'a Allowance,
+    /// What must not matter to the answer.
+    pub surroundings: Surroundings,
     /// Set to end the call at the next tick.
     pub cancel: &'a Arc<AtomicBool>,
 }
@@ -179,7 +181,7 @@ impl Plugin {
             input: None,
             output: None,
             seed: probe.seed.as_bytes(),
-            surroundings: &Surroundings::default(),
+            surroundings: &probe.surroundings,
             limits: &limits,
             cancel: probe.cancel,
         };

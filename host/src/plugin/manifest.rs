@@ -73,19 +73,40 @@ impl WantedLimits {
         }
     }
 
-    /// These wishes where `most` names nothing less, and those that it cuts: key, wish, grant.
+    /// These wishes where `most` names nothing less, and those that it cuts: key, wish, grant. Who
+    /// wishes for nothing wishes for the default.
     pub(crate) fn within(&self, most: &Self) -> (Self, Vec<(&'static str, u64, u64)>) {
+        let usual = Limits::default();
         let mut granted = *self;
         let mut cut = Vec::new();
-        for (key, max, grant) in [
-            ("cpu_seconds", most.cpu_seconds, &mut granted.cpu_seconds),
-            ("memory_mib", most.memory_mib, &mut granted.memory_mib),
-            ("output_mib", most.output_mib, &mut granted.output_mib),
-            ("output_files", most.output_files, &mut granted.output_files),
+        for (key, max, grant, usual) in [
+            (
+                "cpu_seconds",
+                most.cpu_seconds,
+                &mut granted.cpu_seconds,
+                usual.cpu_max.as_secs(),
+            ),
+            (
+                "memory_mib",
+                most.memory_mib,
+                &mut granted.memory_mib,
+                usual.memory_bytes_max >> 20,
+            ),
+            (
+                "output_mib",
+                most.output_mib,
+                &mut granted.output_mib,
+                usual.output_bytes_max >> 20,
+            ),
+            (
+                "output_files",
+                most.output_files,
+                &mut granted.output_files,
+                usual.output_files_max,
+            ),
         ] {
-            if let (Some(wish), Some(max)) = (*grant, max)
-                && wish > max
-            {
+            let wish = grant.unwrap_or(usual);
+            if let Some(max) = max.filter(|max| wish > *max) {
                 *grant = Some(max);
                 cut.push((key, wish, max));
             }
@@ -229,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_cuts_wishes_and_makes_none() {
+    fn a_policy_cuts_wishes_and_defaults() {
         let wanted = WantedLimits {
             memory_mib: Some(4_096),
             output_files: Some(7),
@@ -242,8 +263,18 @@ mod tests {
             ..WantedLimits::default()
         };
         let (granted, cut) = wanted.within(&most);
-        assert_eq!(granted.named(), [("memory_mib", 64), ("output_files", 7)]);
-        assert_eq!(cut, [("memory_mib", 4_096, 64)]);
+        assert_eq!(
+            granted.named(),
+            [("cpu_seconds", 1), ("memory_mib", 64), ("output_files", 7)]
+        );
+        assert_eq!(cut, [("cpu_seconds", 60, 1), ("memory_mib", 4_096, 64)]);
+        // More than the default is nothing that a plugin has to be granted.
+        let wide = WantedLimits {
+            memory_mib: Some(2_048),
+            ..WantedLimits::default()
+        };
+        let silent = WantedLimits::default();
+        assert_eq!(silent.within(&wide), (silent, Vec::new()));
         assert_eq!(
             wanted.within(&WantedLimits::default()),
             (wanted, Vec::new())

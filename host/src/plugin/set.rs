@@ -240,8 +240,15 @@ impl PluginSet {
             self.candidates()
                 .filter_map(|candidate| Some((candidate, candidate.media_type_of(extension)?)))
         };
+        let builtin = of_extension().find(|(it, _)| matches!(it, Candidate::Builtin(..)));
+        // Preferred for a type of its own, a plugin does not get a built-in converter's files because
+        // it says that they are of that type.
+        let is_free =
+            |media_type: &str| builtin.is_none_or(|(_, of_builtin)| of_builtin == media_type);
         of_extension()
-            .find(|(candidate, media_type)| self.is_preferred(*candidate, media_type))
+            .find(|(candidate, media_type)| {
+                self.is_preferred(*candidate, media_type) && is_free(media_type)
+            })
             .or_else(|| of_extension().next())
             .map(|(_, media_type)| media_type)
     }
@@ -481,7 +488,7 @@ mod tests {
                 "accepts":[{{"media_type":"text/markdown","extensions":["md"]}},
                 {{"media_type":"text/x-both","extensions":["both"]}},
                 {{"media_type":"image/png","extensions":["png"]}},
-                {{"media_type":"text/x-{name}","extensions":["sql"]}}],
+                {{"media_type":"text/x-{name}","extensions":["sql","csv"]}}],
                 "imports":[],"enabled":{enabled},"from":"f"}}"#
             )
         };
@@ -607,6 +614,13 @@ mod tests {
             true,
             "a.pdf",
             Some(("application/pdf", "pdf")),
+        );
+        // A type of its own that claims a built-in converter's extension takes no file from it.
+        check(
+            r#"{"text/x-two":"two"}"#,
+            true,
+            "a.csv",
+            Some(("text/csv", "markdown")),
         );
         check("{}", true, "a.sql", Some(("text/x-one", "one")));
         // Neither is built in nor preferred: each input decides.

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use super::input::Staged;
 use super::{PrepareError, StagingError, convert};
 use crate::kb::SafeLine;
-use crate::plugin::{Allowance, HEAD_BYTES_MAX, JobError, JobFailure, Plugin, Probe};
+use crate::plugin::{Allowance, HEAD_BYTES_MAX, JobError, JobFailure, Plugin, Probe, Surroundings};
 
 /// The converter that was chosen, and what came to light in choosing.
 #[derive(Debug)]
@@ -43,6 +43,7 @@ pub(super) fn choose(
                 name: &staged.file_name,
                 seed: &staged.original.hash,
                 allowance,
+                surroundings: Surroundings::default(),
                 cancel,
             };
             let mut scores = Vec::new();

@@ -281,6 +281,7 @@ impl Selftest {
             name: "input.hostile",
             seed: &ContentHash::of(head.as_bytes()),
             allowance: &Self::allowance(case),
+            surroundings: Surroundings::default(),
             cancel: &self.cancel,
         });
         match sure {

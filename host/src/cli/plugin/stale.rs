@@ -1,6 +1,6 @@
 //! `plugin list --stale`: documents that another converter made than would make them now.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use crate::prepare::{Converter, Made};
 struct Stale {
     document: DocName,
     /// What to convert again: its source, or its original where that is gone.
-    path: Option<SafeLine>,
+    path: Option<String>,
     media_type: SafeLine,
     made_by: Named,
     /// Of these one would be chosen; none takes it any more where there is none.
@@ -131,11 +131,18 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
     Ok(Exit::Done)
 }
 
-fn path(root: &KbRoot, row: &DocumentRow) -> Option<SafeLine> {
+/// A path that `add --reconvert` takes: the source where it is there, else the original. Whole, and so
+/// never one that a line of text could not hold.
+fn path(root: &KbRoot, row: &DocumentRow) -> Option<String> {
     let source = Path::new(row.source_key.as_str());
     let source = (source.is_absolute() && source.is_file()).then(|| source.to_owned());
-    let path = source.or_else(|| row.raw_path.as_ref().map(|raw| root.join(raw)))?;
-    Some(SafeLine::new(&path.to_string_lossy()))
+    let plain = |path: PathBuf| {
+        let text = path.into_os_string().into_string().ok()?;
+        let is_line = SafeLine::with_max(&text, usize::MAX).as_str() == text;
+        is_line.then_some(text)
+    };
+    let raw = || row.raw_path.as_ref().and_then(|raw| plain(root.join(raw)));
+    source.and_then(plain).or_else(raw)
 }
 
 fn tell(ui: &mut Ui, settings: &Settings, root: &KbRoot, answer: &Answer) {
@@ -168,7 +175,7 @@ fn tell(ui: &mut Ui, settings: &Settings, root: &KbRoot, answer: &Answer) {
         .and_then(|stale| stale.path.as_ref())
     {
         let program = settings.program(root);
-        let path = word(Path::new(path.as_str()));
+        let path = word(Path::new(path));
         ui.hint(&format!(
             "`{program} add --reconvert {path}` converts one again; folders can be named too"
         ));
