@@ -317,3 +317,20 @@ fn what_an_older_plugin_made_is_stale_and_made_again() {
     );
     assert!(!said.stderr.contains("hint:"), "{said:?}");
 }
+
+/// What a forced converter took for its own is stale once another one would take it: `add --reconvert`
+/// does what `plugin list --stale` said.
+#[test]
+fn what_was_forced_is_stale_as_what_it_is_today() {
+    let env = Env::new();
+    env.doc("c.md", "# C\n");
+    let mut command = env.command(["add", "docs/c.md", "--plugin"]);
+    command.arg(component("hostile"));
+    env.doc("c.md", "ok forced");
+    assert_eq!(env.finish(&mut command).code, 0);
+    assert_eq!(stale(&env), ["c"]);
+    let said = env.run(["add", "--reconvert", "docs/c.md"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.stderr.contains("1 updated"), "{said:?}");
+    assert_eq!(stale(&env), [""; 0]);
+}

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::{Walk, WalkBuilder};
 
-pub(crate) use head::open;
+pub(crate) use head::{head, open};
 
 use crate::kb::{KbRoot, PathError, SafeLine, Seq, SourceKey, identity, layout};
 

@@ -24,7 +24,7 @@ pub(crate) fn open(path: &Path, named: bool) -> Result<File, Errno> {
 
 /// The first bytes of an input, at most `bytes_max`. Of what cannot be read there are none: that is
 /// told when it is to be copied.
-pub(super) fn head(path: &Path, named: bool, bytes_max: usize) -> Vec<u8> {
+pub(crate) fn head(path: &Path, named: bool, bytes_max: usize) -> Vec<u8> {
     let mut head = Vec::new();
     let read = open(path, named)
         .map_err(std::io::Error::from)

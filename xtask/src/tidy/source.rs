@@ -180,7 +180,8 @@ mod tests {
             "fn f(path: OfficialPath) {}",
             &[],
         );
-        let writers = "only the storage seam, staging and the user's directories write";
+        let writers =
+            "only the storage seam, staging, the user's and an author's directories write";
         check(
             "host/src/effects.rs",
             "#![expect(clippy::disallowed_methods)]",

@@ -11,9 +11,10 @@ use super::super::settings::Settings;
 use super::super::table::Table;
 use super::super::ui::Ui;
 use super::DIGEST_DIGITS;
+use crate::enumerate::{self, Kind, Met};
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbError, KbRoot, SafeLine, SourceKey, shell_word as word};
-use crate::plugin::Maker;
+use crate::plugin::{Maker, PluginSet};
 use crate::prepare::{Converter, Made};
 
 /// A document and its converters, as a registry that may be a stranger's names them.
@@ -111,14 +112,15 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
             answer.unknown += 1;
             continue;
         };
-        let makers = plugins.makers(&made.media_type);
+        let media_type = media_type_now(&plugins, &root, &row).unwrap_or(made.media_type.clone());
+        let makers = plugins.makers(&media_type);
         if is_among(&made, &makers) {
             continue;
         }
         answer.documents.push(Stale {
             path: path(&root, &row),
             document: row.doc_name,
-            media_type: SafeLine::new(&made.media_type),
+            media_type: SafeLine::new(&media_type),
             made_by: Named::from(&made.by),
             now: makers.iter().map(Named::from).collect(),
         });
@@ -129,6 +131,24 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
         tell(ui, settings, &root, &answer);
     }
     Ok(Exit::Done)
+}
+
+/// What `add --reconvert` would take the original for: a converter that was forced, or preferred then,
+/// may have taken it for something else. `None` if there is no original, or nobody takes it.
+fn media_type_now(plugins: &PluginSet, root: &KbRoot, row: &DocumentRow) -> Option<String> {
+    let path = root.join(row.raw_path.as_ref()?);
+    if !path.is_file() {
+        return None;
+    }
+    let met = Met {
+        name: &row.name,
+        named: true,
+        head: &|bytes_max| enumerate::head(&path, false, bytes_max),
+    };
+    match plugins.kind_of(&met) {
+        Kind::Taken { media_type, .. } => Some(media_type),
+        _ => None,
+    }
 }
 
 /// A path that `add --reconvert` takes: the source where it is there, else the original. Whole, and so
