@@ -18,7 +18,7 @@ use crate::enumerate::{self, Filter, Source};
 use crate::kb::shell_word as word;
 use crate::kb::{PathError, names};
 use crate::plugin::{PluginIdentity, PluginSet};
-use crate::prepare::{Directories, PrepareError, PreparedDocument, StagingRoot};
+use crate::prepare::{PrepareError, PreparedDocument, StagingRoot};
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -170,15 +170,9 @@ fn write(
     engine::export(document, dir, name.as_str(), overwrite).map_err(CommandError::Export)
 }
 
-/// The Markdown as it goes to stdout: images and members by the name they would be written under.
+/// The Markdown as it goes to stdout.
 fn page(document: &PreparedDocument) -> Result<String, CommandError> {
-    let path = document.staging.ready().join(&document.main.name);
-    let text = std::fs::read(&path).map_err(|error| PathError::new("read", path, error))?;
-    let seen = Directories {
-        images: "",
-        members: "",
-    };
-    let text = document.placeholders().resolve(&text, seen);
+    let text = document.page()?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

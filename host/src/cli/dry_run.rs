@@ -100,7 +100,7 @@ fn outcome(
     };
     if let Some(row) = catalogue.by_hash(&hash)? {
         let made_anew = match reconvert {
-            Some(plugins) if stale::is_source_of(&source.key, &row) => {
+            Some(plugins) if row.comes_from(&source.key) => {
                 !stale::is_of(catalogue, &row, &plugins.makers(media_type))?
             }
             _ => false,

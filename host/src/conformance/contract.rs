@@ -5,10 +5,7 @@ use super::report::Check;
 use super::trial::{self, Input, Outcome, Trial, exactly};
 use super::{Stop, counted};
 use crate::kb::{ContentHash, PathError};
-use crate::plugin::{Manifest, Probe, Surroundings};
-
-/// As much of an input as a probe is shown.
-const HEAD_BYTES: u64 = 4_096;
+use crate::plugin::{HEAD_BYTES_MAX, Manifest, Probe, Surroundings};
 
 /// Whether the converter says each time, and whatever surrounds it, what its binary was loaded as.
 pub(super) fn describe(trial: &Trial<'_>) -> Check {
@@ -66,7 +63,7 @@ pub(super) fn manifest(trial: &Trial<'_>, manifest: Option<&Manifest>) -> Check 
 pub(super) fn probe(trial: &Trial<'_>, inputs: &[Input]) -> Result<Check, Stop> {
     const NAME: &str = "probe";
     // Every byte value, in no order that a format has.
-    let noise: Vec<u8> = (0..HEAD_BYTES)
+    let noise: Vec<u8> = (0..HEAD_BYTES_MAX)
         .map(|n| n.wrapping_mul(167).to_le_bytes()[0])
         .collect();
     let mut heads = vec![
@@ -115,7 +112,7 @@ fn head(input: &Input) -> Result<Vec<u8>, PathError> {
 
     let mut head = Vec::new();
     trial::open(&input.path)
-        .and_then(|file| file.take(HEAD_BYTES).read_to_end(&mut head))
+        .and_then(|file| file.take(HEAD_BYTES_MAX as u64).read_to_end(&mut head))
         .map_err(|error| PathError::new("read", &input.path, error))?;
     Ok(head)
 }

@@ -15,7 +15,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use super::report::Check;
-use super::result::{page, ready, unified};
+use super::result::{ready, unified};
 use super::trial::{self, Input, Outcome};
 use super::{Stop, counted};
 use crate::authoring::files;
@@ -250,7 +250,7 @@ fn is_own_dir(dir: &Path) -> Result<bool, PathError> {
 /// What is compared: the ending of its file and its bytes.
 fn answer(outcome: &Outcome) -> Result<(&'static str, Vec<u8>), Stop> {
     Ok(match outcome {
-        Outcome::Document(rehearsal) => ("md", page(rehearsal)?),
+        Outcome::Document(rehearsal) => ("md", rehearsal.document.page()?),
         Outcome::Refused(error) => ("error", format!("{error}\n").into_bytes()),
         other => ("error", format!("{}\n", other.words()).into_bytes()),
     })

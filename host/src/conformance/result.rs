@@ -5,7 +5,7 @@ use similar::TextDiff;
 use super::Stop;
 use super::trial::Outcome;
 use crate::kb::{ContentHash, PathError};
-use crate::prepare::{Directories, Rehearsal};
+use crate::prepare::Rehearsal;
 
 /// Text of a part that is kept to show a difference; its digest tells the rest.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -36,17 +36,6 @@ impl Part {
     }
 }
 
-/// The main page as `kbhost convert` prints it.
-pub(super) fn page(rehearsal: &Rehearsal) -> Result<Vec<u8>, Stop> {
-    let document = &rehearsal.document;
-    let text = ready(rehearsal, &document.main.name)?;
-    let seen = Directories {
-        images: "",
-        members: "",
-    };
-    Ok(document.placeholders().resolve(&text, seen))
-}
-
 /// A collected file's bytes; the collector bounds them.
 pub(super) fn ready(rehearsal: &Rehearsal, name: &str) -> Result<Vec<u8>, Stop> {
     let path = rehearsal.document.staging.ready().join(name);
@@ -60,7 +49,7 @@ pub(super) fn parts(outcome: &Outcome) -> Result<Vec<Part>, Stop> {
         other => return Ok(vec![Part::new("result", other.words().into_bytes())]),
     };
     let document = &rehearsal.document;
-    let mut parts = vec![Part::new("main page", page(rehearsal)?)];
+    let mut parts = vec![Part::new("main page", document.page()?)];
     let json = [
         ("page texts", &document.pages_json),
         ("section tree", &document.tree_json),

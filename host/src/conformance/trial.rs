@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Stop;
-use crate::enumerate::{Kind, Met, Source};
+use crate::enumerate::{self, Kind, Met, Source};
 use crate::kb::config::Narrowing;
 use crate::kb::{Seq, SourceKey};
 use crate::plugin::{Allowance, ConvertError, JobFailure, Limits, Plugin, PluginSet, Surroundings};
@@ -85,12 +85,13 @@ pub(super) struct Trial<'a> {
     pub(super) deadline: Instant,
 }
 
-/// Opens an input, links followed. A FIFO would wait for a writer, so the kind is asked first.
+/// Opens a file of the project, links followed, as `add` opens its inputs: it waits for nobody.
 pub(super) fn open(path: &Path) -> std::io::Result<std::fs::File> {
-    if !std::fs::metadata(path)?.is_file() {
+    let file = enumerate::open(path, true)?;
+    if !file.metadata()?.is_file() {
         return Err(std::io::Error::other("it is no regular file"));
     }
-    std::fs::File::open(path)
+    Ok(file)
 }
 
 /// These limits and no wider ones, also for a plugin that was granted others.

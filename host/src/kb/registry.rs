@@ -140,6 +140,15 @@ pub struct DocumentRow {
     pub plugin: Option<String>,
 }
 
+impl DocumentRow {
+    /// Whether `key` is what the document came from, or its original in the KB.
+    #[must_use]
+    pub fn comes_from(&self, key: &SourceKey) -> bool {
+        let raw = self.raw_path.as_ref().map(KbPath::as_str);
+        self.source_key == *key || raw == Some(key.as_str())
+    }
+}
+
 /// Stands for the digest of a page that is registered and of which nobody knows what was written: no
 /// text has it, so such a page counts as somebody else's.
 pub(crate) const UNKNOWN_DIGEST: ContentHash = ContentHash::from_bytes([0; 32]);

@@ -171,9 +171,7 @@ fn is_made_anew(
     let Some(row) = guard.registry.document_by("hash", hash.as_bytes())? else {
         return Ok(false);
     };
-    let key = document.key.as_str();
-    let raw = row.raw_path.as_ref().map(KbPath::as_str);
-    if row.source_key.as_str() != key && raw != Some(key) {
+    if !row.comes_from(&document.key) {
         return Ok(false);
     }
     let recorded = guard.registry.provenance(row.ordinal)?;

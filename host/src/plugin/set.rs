@@ -401,7 +401,6 @@ impl PluginSet {
         if wanted.is_empty() {
             return Ok(());
         }
-        let _span = tracing::info_span!("load").entered();
         // Before the threads: they share it.
         self.workshop()?;
         for together in wanted.chunks(LOADS_AT_ONCE) {

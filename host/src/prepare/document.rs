@@ -1,9 +1,9 @@
 //! What a preparation hands over: a converted document without a name.
 
-use crate::kb::{ContentHash, SafeLine, Seq, SourceKey};
+use crate::kb::{ContentHash, PathError, SafeLine, Seq, SourceKey};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
-use super::{Placeholders, StagingDir};
+use super::{Directories, Placeholders, StagingDir};
 
 /// A validated file in a staging directory's `ready/`, synced, never written again.
 #[derive(Clone, Debug)]
@@ -193,6 +193,21 @@ impl PreparedDocument {
     #[must_use]
     pub fn placeholders(&self) -> Placeholders<'_> {
         Placeholders::of(&self.images, &self.members)
+    }
+
+    /// The main page as `kbhost convert` prints it: images and members by the names they would be
+    /// written under.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn page(&self) -> Result<Vec<u8>, PathError> {
+        let path = self.staging.ready().join(&self.main.name);
+        let text = std::fs::read(&path).map_err(|error| PathError::new("read", path, error))?;
+        let seen = Directories {
+            images: "",
+            members: "",
+        };
+        Ok(self.placeholders().resolve(&text, seen))
     }
 }
 

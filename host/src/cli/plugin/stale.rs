@@ -13,7 +13,7 @@ use super::super::ui::Ui;
 use super::DIGEST_DIGITS;
 use crate::enumerate::{self, Kind, Met};
 use crate::kb::registry::{Catalogue, DocumentRow};
-use crate::kb::{DocName, KbError, KbRoot, SafeLine, SourceKey, shell_word as word};
+use crate::kb::{DocName, KbError, KbRoot, SafeLine, shell_word as word};
 use crate::plugin::{Maker, PluginSet};
 use crate::prepare::{Converter, Made};
 
@@ -86,12 +86,6 @@ pub(in crate::cli) fn is_of(
 
 fn is_among(made: &Made, makers: &[Maker]) -> bool {
     makers.iter().any(|maker| maker.digest.0 == made.by.digest)
-}
-
-/// Whether `key` is what the document came from, or its original in the KB.
-pub(in crate::cli) fn is_source_of(key: &SourceKey, row: &DocumentRow) -> bool {
-    let raw = row.raw_path.as_ref().map(|raw| raw.as_str());
-    row.source_key == *key || raw == Some(key.as_str())
 }
 
 /// Lists the documents. Takes no lock.
