@@ -55,6 +55,7 @@ fn inputs(env: &Env, name: &str) -> Vec<String> {
 fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
     entries
+        .filter(|entry| entry.file_type().unwrap().is_file())
         .map(|entry| {
             let name = entry.file_name().into_string().unwrap();
             (name, fs::read(entry.path()).unwrap())

@@ -9,6 +9,7 @@ pub mod commit;
 pub mod compile;
 mod conformance;
 pub mod doctor;
+pub mod egress;
 pub mod effects;
 pub mod enumerate;
 pub mod kb;

@@ -574,6 +574,10 @@ fn of_converter(error: &ConvertError, display: &str) -> Advice {
         ),
         ConvertError::Cancelled => Advice::without_hint(Exit::Failed, "cancelled"),
         ConvertError::Timeout => failed("timeout", "run the command again later"),
+        ConvertError::NotFound(_) => failed(
+            "not-found",
+            "`kbhost cloud list` tells which documents the service has",
+        ),
         ConvertError::Network(_) => failed("network", "look at the connection and try again"),
         ConvertError::Auth(_) => failed("auth", "look at the key of the service"),
         ConvertError::Quota(_) => failed("quota", "look at your account at the service"),

@@ -88,6 +88,9 @@ pub(super) fn document(
     if let Some(title) = &document.title {
         budget.text("the title", title, TEXT_BYTES_MAX)?;
     }
+    if let Some(name) = &document.name {
+        budget.text("the name", name, PATH_BYTES_MAX)?;
+    }
     for heading in &document.outline {
         budget.text("a heading", &heading.title, TEXT_BYTES_MAX)?;
     }
@@ -116,6 +119,7 @@ fn converted(document: types::Document) -> Converted {
     Converted {
         files: files.collect(),
         title: document.title,
+        name: document.name,
         pages: document.pages,
         outline: outline.collect(),
         metadata: document.metadata,
@@ -170,6 +174,7 @@ pub(super) fn refusal(error: types::ConvertError) -> ConvertError {
         }
         Guest::Cancelled => ConvertError::Cancelled,
         Guest::Timeout => ConvertError::Timeout,
+        Guest::NotFound(why) => ConvertError::NotFound(stdio::line(&why)),
         Guest::Network(why) => ConvertError::Network(stdio::line(&why)),
         Guest::Auth(why) => ConvertError::Auth(stdio::line(&why)),
         Guest::Quota(why) => ConvertError::Quota(stdio::line(&why)),
@@ -298,6 +303,7 @@ mod tests {
         types::Document {
             files: Vec::new(),
             title: None,
+            name: None,
             pages: None,
             outline: Vec::new(),
             metadata: Vec::new(),

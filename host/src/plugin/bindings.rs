@@ -9,11 +9,30 @@ mod v0_1 {
     });
 }
 
+/// Version 0.1 of what a cloud converter imports and exports beyond a file converter. It exports the
+/// same `converter` interface: [`FileConverter`] finds it in either.
+mod cloud_v0_1 {
+    wasmtime::component::bindgen!({
+        path: ["../wit/v0.1.0", "../wit/v0.1.0/cloud"],
+        world: "kbhost:cloud/cloud-converter",
+        with: {
+            "kbhost:converter/types": super::v0_1::kbhost::converter::types,
+            "kbhost:converter/job": super::v0_1::kbhost::converter::job,
+        },
+    });
+}
+
+pub(super) use cloud_v0_1::CloudConverterPre;
+pub(super) use cloud_v0_1::exports::kbhost::cloud::catalog;
+pub(super) use cloud_v0_1::kbhost::cloud::endpoint;
 pub(super) use v0_1::kbhost::converter::{job, types};
 pub(super) use v0_1::{FileConverter, FileConverterPre};
 
 /// The world of a file converter, as provenance names it.
 pub(super) const WORLD: &str = "kbhost:converter@0.1.0/file-converter";
+
+/// The world of a cloud converter, as provenance names it.
+pub(super) const CLOUD_WORLD: &str = "kbhost:cloud@0.1.0/cloud-converter";
 
 /// The interface that a converter must export, without its patch version.
 pub(super) const CONVERTER: &str = "kbhost:converter/converter@0.1";

@@ -93,6 +93,9 @@ pub enum ConvertError {
     /// A deadline of its own passed.
     #[error("timed out")]
     Timeout,
+    /// No such document, for cloud converters.
+    #[error("not found: {0}")]
+    NotFound(String),
     /// Network, for cloud converters.
     #[error("network: {0}")]
     Network(String),

@@ -101,6 +101,9 @@ pub struct Converted {
     pub files: Vec<OutputFile>,
     /// The document's own title.
     pub title: Option<String>,
+    /// The file name that a remote document has at its service.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Number of pages.
     pub pages: Option<u32>,
     /// Headings.

@@ -580,6 +580,7 @@ mod tests {
                     page: None,
                 }],
                 title: Some("A\ntitle".to_owned()),
+                name: None,
                 pages: Some(0),
                 outline: Vec::new(),
                 metadata: vec![("Author".to_owned(), "x".to_owned())],

@@ -82,6 +82,7 @@ pub(crate) fn convert_bytes(
     Ok(Document {
         files: std::iter::once(main).chain(placed.files).collect(),
         title: page.title.or(page.outline.first_title),
+        name: None,
         pages: None,
         outline: page.outline.headings,
         metadata: page.metadata,

@@ -99,6 +99,7 @@ pub(crate) fn convert_bytes(input: &[u8], files: &mut dyn Files) -> Result<Docum
     Ok(Document {
         files: std::iter::once(main).chain(images).collect(),
         title,
+        name: None,
         pages: Some(page_count),
         outline: headings,
         metadata,

@@ -95,6 +95,7 @@ class Converter(exports.Converter):
         return Document(
             files=files,
             title=page.title,
+            name=None,
             pages=None,
             outline=[Heading(level, title, None) for level, title in page.outline],
             metadata=page.metadata,

@@ -179,6 +179,7 @@ fn write(
     Ok(Document {
         files,
         title: Some(title),
+        name: None,
         pages: None,
         outline,
         metadata: Vec::new(),

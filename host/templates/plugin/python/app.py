@@ -49,6 +49,7 @@ class Converter(exports.Converter):
         return types.Document(
             files=[main],
             title=title,
+            name=None,
             pages=None,
             outline=[],
             metadata=[("author", author)] if author is not None else [],

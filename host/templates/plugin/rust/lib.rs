@@ -70,6 +70,7 @@ impl Guest for Converter {
                 page: None,
             }],
             title,
+            name: None,
             pages: None,
             outline: Vec::new(),
             metadata: author.into_iter().collect(),

@@ -85,6 +85,7 @@ impl Guest for Contender {
                 page: None,
             }],
             title: None,
+            name: None,
             pages: None,
             outline: Vec::new(),
             metadata: Vec::new(),

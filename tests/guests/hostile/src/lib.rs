@@ -130,6 +130,7 @@ fn document(files: Vec<OutputFile>) -> Document {
     Document {
         files,
         title: None,
+        name: None,
         pages: None,
         outline: Vec::new(),
         metadata: Vec::new(),
