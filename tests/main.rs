@@ -16,6 +16,7 @@ mod authoring;
 mod bad_input;
 mod choosing;
 mod cli;
+mod cloud;
 mod concurrency;
 mod conformance;
 mod convert;

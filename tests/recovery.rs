@@ -3,6 +3,8 @@
 #[cfg(feature = "fault-points")]
 mod chains;
 #[cfg(feature = "fault-points")]
+mod cloud;
+#[cfg(feature = "fault-points")]
 pub(crate) mod documents;
 #[cfg(feature = "fault-points")]
 mod journals;

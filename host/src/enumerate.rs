@@ -20,7 +20,7 @@ use ignore::{Walk, WalkBuilder};
 
 pub(crate) use head::{head, open};
 
-use crate::kb::{KbRoot, PathError, SafeLine, Seq, SourceKey, identity, layout};
+use crate::kb::{KbRoot, PathError, RemoteId, SafeLine, Seq, SourceKey, identity, layout};
 
 /// An ignore file is read as a whole before any other limit applies.
 const IGNORE_BYTES_MAX: u64 = 1 << 20;
@@ -57,6 +57,17 @@ pub struct Source {
     pub misnamed_as: Option<String>,
     /// Named on the command line, not found in a folder.
     pub named: bool,
+}
+
+/// A document of a remote service: an input without a file.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    /// Its place in the order.
+    pub seq: Seq,
+    /// Its id at the service.
+    pub id: RemoteId,
+    /// How to name it to the user.
+    pub display: String,
 }
 
 /// An input that cannot become a source: it still takes its place in the order.
@@ -98,10 +109,36 @@ pub enum EnumerateError {
 pub struct Inputs {
     /// What can be prepared.
     pub sources: Vec<Source>,
-    /// What cannot; sequence numbers interleave with those of `sources`.
+    /// Documents of a remote service; sequence numbers interleave.
+    pub remotes: Vec<Remote>,
+    /// What cannot; sequence numbers interleave.
     pub unreadable: Vec<Unreadable>,
     /// Files found in folders that no converter takes.
     pub skipped_unsupported: u64,
+}
+
+impl Inputs {
+    /// The documents of a remote service with these ids, each once.
+    #[must_use]
+    pub fn of_remote(ids: &[RemoteId]) -> Self {
+        let mut seen = HashSet::new();
+        let ids = ids.iter().filter(|id| seen.insert(*id));
+        let remotes = (0..).zip(ids).map(|(seq, id)| Remote {
+            seq: Seq(seq),
+            id: id.clone(),
+            display: id.to_string(),
+        });
+        Self {
+            remotes: remotes.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// How many inputs there are, whatever becomes of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        (self.sources.len() + self.remotes.len() + self.unreadable.len()) as u64
+    }
 }
 
 /// A file that may become an input.

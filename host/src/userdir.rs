@@ -19,6 +19,7 @@ use rustix::io::Errno;
 
 use crate::kb::PathError;
 
+pub(crate) mod credentials;
 pub(crate) mod known_kbs;
 pub(crate) mod plugins;
 pub(crate) mod policy;

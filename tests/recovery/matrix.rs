@@ -525,7 +525,7 @@ fn is_harmless(case: &Case<'_>) -> bool {
             && matches!(case.point, "publish.rename" | "snapshot.link" | "undo.link")
 }
 
-const MODES: [&str; 5] = ["abort", "error", "enospc", "exdev", "invalid"];
+pub(super) const MODES: [&str; 5] = ["abort", "error", "enospc", "exdev", "invalid"];
 
 #[test]
 fn two_first_documents() {

@@ -1,6 +1,7 @@
 //! The hermetic environment of a test: its own home, clock and KB; the environment cleared; only
 //! the cache of compiled components is shared, because compiling is slow and tested elsewhere.
 
+pub mod cloud;
 pub mod consistency;
 pub mod corpus;
 #[cfg(target_os = "linux")]

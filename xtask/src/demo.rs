@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: from a fresh clone to a knowledge base that can be looked at.
 
+pub(crate) mod cloud;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;

@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND [OPTION...]
   demo    build kbhost, make a knowledge base of example documents in target/demo-kb, show it
             --jobs N|auto     workers that prepare documents (default: auto)
             --examples-only   leave out ../shared/corpus
+          demo cloud: import documents from a service on loopback, look for the key everywhere
   test    every test there is; KBHOST_TEST_STRICT=1 makes a skipped rig a failure
   torture the long runs of the rigs; prints what each covered
             --seed S          where the seeds begin (default: 1)
@@ -64,6 +65,10 @@ fn dispatch(args: &mut Args) -> Result<()> {
     }
     let repo = Repo::find()?;
     match command.as_str() {
+        "demo" if args.flag("cloud") => {
+            args.finish()?;
+            demo::cloud::run(&repo)
+        }
         "demo" => demo::run(&repo, &demo::Options::parse(args)?),
         "test" => {
             args.finish()?;

@@ -7,18 +7,18 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::plugin::stale;
 use super::report::{Reporter, Summary};
-use super::settings::{Settings, workers};
+use super::settings::{Settings, cloud_workers, workers};
 use super::signals::Signals;
 use super::ui::Ui;
-use super::{dry_run, engine};
+use super::{cloud, dry_run, engine};
 use crate::commit::{self, SerialOwner, StopCause};
-use crate::enumerate::{self, Filter, Inputs};
+use crate::enumerate::{self, Filter, Inputs, Kind};
 use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
 use crate::mutation::{AcquireError, MutationError, Owner, OwnerOptions};
 use crate::plugin::{Allowance, PluginSet};
-use crate::prepare::{self, Preparations, StagingRoot};
+use crate::prepare::{self, Asked, Preparations, StagingRoot};
 
 /// Adds what `args` names.
 ///
@@ -28,18 +28,26 @@ use crate::prepare::{self, Preparations, StagingRoot};
 pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Exit, CommandError> {
     let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
     let config = Config::read(&root)?;
+    let ids = cloud::ids(&args.from_pageindex_cloud)?;
     let plugins = Arc::new(engine::plugins(args.plugin.as_deref())?);
-    let inputs = tracing::info_span!("enumerate").in_scope(|| {
-        let filter = Filter {
-            kind_of: &|met| plugins.kind_of(met),
-            kb: Some(&root),
-        };
-        enumerate::sources(&args.paths, &filter)
-    });
+    let is_cloud = args.via.is_some() || !ids.is_empty();
+    // What is sent is what was meant: no other kind of file goes through the service.
+    let via = match (is_cloud, args.dry_run) {
+        (true, false) => Some(cloud::connect(&plugins, Some(&root))?),
+        _ => None,
+    };
+    let inputs = if ids.is_empty() {
+        files(args, &plugins, &root)?
+    } else {
+        Inputs::of_remote(&ids)
+    };
     let catalogue = Catalogue::open(&root)?;
     let allowance = engine::allowance(ui, config.limits);
     let other_kinds = inputs.skipped_unsupported;
-    let accepted = plugins.extensions();
+    let accepted = match &via {
+        Some(via) => via.plugin.extensions(),
+        None => plugins.extensions(),
+    };
     let mut reporter = Reporter::new(ui, &inputs, accepted, args.dry_run);
     if args.dry_run {
         let reconvert = args.reconvert.then_some(&*plugins);
@@ -47,7 +55,10 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         dry_run::tell(inputs, &catalogue, bytes_max, reconvert, &mut reporter)?;
         return Ok(exit(&reporter.finish(other_kinds, None), None, None));
     }
-    let jobs = workers(args.jobs, config.jobs);
+    let jobs = match &via {
+        Some(_) => cloud_workers(args.jobs, config.jobs),
+        None => workers(args.jobs, config.jobs),
+    };
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let run = Run {
         owner: OwnerOptions {
@@ -61,6 +72,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         conversion: args.conversion,
         allowance,
         reconvert: args.reconvert,
+        via,
         root,
         plugins,
     };
@@ -78,6 +90,7 @@ struct Run {
     conversion: ConversionArgs,
     allowance: Allowance,
     reconvert: bool,
+    via: Option<prepare::Via>,
     owner: OwnerOptions,
 }
 
@@ -90,7 +103,7 @@ impl Run {
         catalogue: Catalogue,
         reporter: &mut Reporter<'_>,
     ) -> Result<Option<CommandError>, CommandError> {
-        let total = (inputs.sources.len() + inputs.unreadable.len()) as u64;
+        let total = inputs.total();
         if total == 0 {
             return Ok(None);
         }
@@ -110,7 +123,9 @@ impl Run {
 
     /// Loads the converters and starts the workers.
     fn start(&self, inputs: Inputs, catalogue: Catalogue) -> Result<Preparations, CommandError> {
-        engine::load(&self.plugins, &inputs.sources)?;
+        if self.via.is_none() {
+            engine::load(&self.plugins, &inputs.sources)?;
+        }
         let staging = Arc::new(open_staging(&self.root)?);
         let catalogue = Mutex::new(catalogue);
         let reconvert = self.reconvert.then(|| Arc::clone(&self.plugins));
@@ -118,12 +133,11 @@ impl Run {
             jobs: self.jobs,
             allowance: self.allowance.clone(),
             converter_options: Vec::new(),
+            via: self.via.clone(),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,
             again: self.reconvert,
-            is_known: Box::new(move |hash, media_type| {
-                is_known(&catalogue, hash, media_type, reconvert.as_deref())
-            }),
+            is_known: Box::new(move |asked| is_known(&catalogue, asked, reconvert.as_deref())),
             cancel: Arc::clone(&self.signals.cancel),
         };
         let plugins = Arc::clone(&self.plugins);
@@ -153,23 +167,45 @@ fn open_staging(root: &KbRoot) -> Result<StagingRoot, CommandError> {
     Ok(StagingRoot::open(&root.path().join(dir.as_str()))?)
 }
 
-/// Whether the registry had these bytes when the run began, and, if others than `reconvert` are not
-/// to be left at that, whether one of these made the document. When it cannot be read the document
-/// is prepared, and the owner finds out under the lock.
+/// Under which digest the registry had an input when the run began, and, if others than `reconvert`
+/// are not to be left at that, whether one of these made the document. When it cannot be read the
+/// document is prepared, and the owner finds out under the lock.
 fn is_known(
     catalogue: &Mutex<Catalogue>,
-    hash: &ContentHash,
-    media_type: &str,
+    asked: Asked<'_>,
     reconvert: Option<&PluginSet>,
-) -> bool {
+) -> Option<ContentHash> {
     let catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
-    let Ok(Some(row)) = catalogue.by_hash(hash) else {
-        return false;
+    match asked {
+        Asked::Remote(id) => Some(catalogue.by_remote_id(id).ok()??.hash),
+        Asked::Bytes(hash, media_type) => {
+            let row = catalogue.by_hash(hash).ok()??;
+            let is_settled = reconvert.is_none_or(|plugins| {
+                let makers = plugins.makers(media_type);
+                stale::is_of(&catalogue, &row, &makers).unwrap_or(false)
+            });
+            is_settled.then_some(row.hash)
+        }
+    }
+}
+
+/// The files that `args` names.
+fn files(args: &AddArgs, plugins: &PluginSet, root: &KbRoot) -> Result<Inputs, CommandError> {
+    let _span = tracing::info_span!("enumerate").entered();
+    let sent = args.via.map(|_| plugins.cloud()).transpose()?;
+    let filter = Filter {
+        kind_of: &|met| {
+            let kind = plugins.kind_of(met);
+            match (&kind, &sent) {
+                (Kind::Taken { media_type, .. }, Some(sent)) if !sent.takes(media_type) => {
+                    Kind::Other
+                }
+                _ => kind,
+            }
+        },
+        kb: Some(root),
     };
-    reconvert.is_none_or(|plugins| {
-        let makers = plugins.makers(media_type);
-        stale::is_of(&catalogue, &row, &makers).unwrap_or(false)
-    })
+    Ok(enumerate::sources(&args.paths, &filter))
 }
 
 /// The exit code of a run: trouble of the KB, else a signal that left something undone, else

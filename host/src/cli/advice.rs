@@ -57,6 +57,7 @@ impl Advice {
 pub(super) fn advice(error: &CommandError) -> Advice {
     use Exit::{Failed, Usage};
     match error {
+        CommandError::Egress(_) => Advice::new(Usage, "egress", "x".to_owned()),
         CommandError::Usage { hint, .. } => Advice::new(Usage, "usage", hint),
         CommandError::Kb(error) => of_kb(error),
         CommandError::Init(InitError::Path(error)) => of_path(error),

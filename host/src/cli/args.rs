@@ -77,6 +77,8 @@ pub(super) enum CommandArgs {
     Init(InitArgs),
     /// Add files and folders
     Add(AddArgs),
+    /// Ask PageIndex Cloud what it has
+    Cloud(CloudArgs),
     /// Convert one file to Markdown, without a knowledge base
     Convert(ConvertArgs),
     /// List the documents
@@ -113,6 +115,7 @@ impl CommandArgs {
         match self {
             Self::Init(_) => "init",
             Self::Add(_) => "add",
+            Self::Cloud(_) => "cloud",
             Self::Convert(_) => "convert",
             Self::List => "list",
             Self::Status => "status",
@@ -148,8 +151,15 @@ pub(super) struct InitArgs {
 #[derive(Args, Debug)]
 pub(super) struct AddArgs {
     /// Files, and folders to walk
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "from_pageindex_cloud", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
+    /// Import documents that PageIndex Cloud has, by their ids
+    #[arg(long, value_name = "DOC_ID", num_args = 1..,
+        conflicts_with_all = ["paths", "plugin", "via", "reconvert"])]
+    pub(super) from_pageindex_cloud: Vec<String>,
+    /// Send the files to a service, have it convert them, and import the result
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["plugin", "reconvert"])]
+    pub(super) via: Option<Via>,
     /// Workers: a number, or `auto` for one a core [default: `jobs` in config.yaml, else auto]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
     pub(super) jobs: Option<Jobs>,
@@ -166,6 +176,32 @@ pub(super) struct AddArgs {
     pub(super) conversion: ConversionArgs,
     #[command(flatten)]
     pub(super) lock: LockArgs,
+}
+
+/// A service that converts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Via {
+    /// PageIndex Cloud
+    PageindexCloud,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct CloudArgs {
+    #[command(subcommand)]
+    pub(super) action: CloudAction,
+}
+
+/// What can be asked of PageIndex Cloud.
+#[derive(Subcommand, Debug)]
+pub(super) enum CloudAction {
+    /// List the documents that the service has, and which of them are in the knowledge base
+    List,
+    /// Show how far the service is with documents
+    Status {
+        /// Their ids
+        #[arg(required = true, value_name = "DOC_ID")]
+        ids: Vec<String>,
+    },
 }
 
 /// What every command takes that converts.

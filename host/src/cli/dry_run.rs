@@ -74,6 +74,15 @@ pub(super) fn tell(
         }
     }
     unreadable.for_each(|input| refuse(input, reporter));
+    for remote in inputs.remotes {
+        let known = catalogue.by_remote_id(&remote.id)?;
+        let (seq, display) = (remote.seq, remote.display);
+        let document = match known {
+            Some(row) => already_in(seq, display, Status::WouldSkip, Some(row.doc_name)),
+            None => DocumentReport::new(seq, display, Status::WouldAdd),
+        };
+        reporter.document(document, None);
+    }
     Ok(())
 }
 

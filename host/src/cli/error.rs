@@ -44,6 +44,9 @@ pub(super) enum CommandError {
     /// Recovery did not do what it was asked.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// STUB
+    #[error(transparent)]
+    Egress(#[from] crate::egress::EgressError),
     /// A component cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),

@@ -10,6 +10,7 @@ mod add;
 mod advice;
 mod args;
 mod cache;
+mod cloud;
 mod convert;
 mod doctor;
 mod dry_run;

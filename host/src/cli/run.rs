@@ -20,7 +20,7 @@ use super::signals;
 use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
-    add, cache, convert, doctor, formats, init, json, list, lock, logging, plugin, recover,
+    add, cache, cloud, convert, doctor, formats, init, json, list, lock, logging, plugin, recover,
     registry, remove, search, show, status, verify,
 };
 use crate::mutation;
@@ -118,6 +118,7 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
     match command {
         CommandArgs::Init(args) => init::run(ui, settings, args),
         CommandArgs::Add(args) => add::run(ui, settings, args),
+        CommandArgs::Cloud(args) => cloud::run(ui, settings, args),
         CommandArgs::Convert(args) => convert::run(ui, args),
         CommandArgs::List => list::run(ui, settings),
         CommandArgs::Status => status::run(ui, settings),

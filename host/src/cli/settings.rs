@@ -197,6 +197,19 @@ pub(super) fn workers(flag: Option<Jobs>, config: Option<Jobs>) -> usize {
     workers_on(flag, config, cores)
 }
 
+/// The worker threads of a run that waits for a service: as many as asked for, else more than cores.
+pub(super) fn cloud_workers(flag: Option<Jobs>, config: Option<Jobs>) -> usize {
+    workers(
+        flag,
+        config
+            .filter(|jobs| *jobs != Jobs::Auto)
+            .or(Some(Jobs::Count(CLOUD_JOBS))),
+    )
+}
+
+/// A worker that waits for a service takes no core, but the service has others to serve too.
+const CLOUD_JOBS: usize = 8;
+
 fn workers_on(flag: Option<Jobs>, config: Option<Jobs>, cores: impl Fn() -> usize) -> usize {
     match flag.or(config).unwrap_or(Jobs::Auto) {
         Jobs::Count(count) => count,

@@ -20,7 +20,7 @@ use crate::enumerate::Source;
 use crate::kb::config::Config;
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbRoot, SafeLine, Seq, layout};
-use crate::plugin::{Allowance, Plugin, PluginSet};
+use crate::plugin::{Allowance, Plugin, PluginSet, is_cloud_world};
 use crate::prepare::{Converter, Granted, Provenance, StagingRoot};
 
 /// What is said of one document.
@@ -174,6 +174,9 @@ impl Verifier {
         let Ok(recorded) = serde_json::from_str::<Provenance>(recorded) else {
             return Ok(cannot("its provenance is of an older version, or damaged"));
         };
+        if is_cloud_world(&recorded.plugin.world) {
+            return Ok(cannot("a service made it, and may make it otherwise today"));
+        }
         // The registry may be a stranger's: nothing but an original is opened.
         let raw = row.raw_path.as_ref();
         let Some(raw) = raw.filter(|raw| raw.parent() == Some(layout::raw_dir())) else {

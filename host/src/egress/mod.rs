@@ -7,6 +7,27 @@
 //! Invariant: the credential goes into one header of one endpoint and nowhere else, and no answer that
 //! holds it in any form leaves this room.
 
+mod address;
 mod call;
+mod client;
+mod error;
+mod key;
+mod limits;
+mod origin;
+mod policy;
+mod resolve;
+mod retry;
+mod scan;
+mod seen;
+mod send;
+mod service;
+mod session;
+#[cfg(test)]
+mod tests;
 
 pub use call::{Body, CallError, FormValue, Location, Method, Request, Response, Usage};
+pub use client::Client;
+pub use error::EgressError;
+pub use key::ApiKey;
+pub use service::Service;
+pub use session::Session;

@@ -10,7 +10,9 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
-use super::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, SourceKey, layout, openkb};
+use super::{
+    ContentHash, DocName, KbError, KbPath, KbRoot, RemoteId, SafeLine, SourceKey, layout, openkb,
+};
 
 /// Version of the schema below, kept in `meta`.
 pub(crate) const SCHEMA_VERSION: i64 = 2;
@@ -297,6 +299,23 @@ impl Catalogue {
                 Ok(rows.into_iter().next())
             }
             Backend::OpenKb(rows) => Ok(rows.iter().find(|row| row.hash == *hash).cloned()),
+        }
+    }
+
+    /// The document that has this id at its service: imported from there, or sent there.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub fn by_remote_id(&self, id: &RemoteId) -> Result<Option<DocumentRow>, KbError> {
+        if let Some(row) = self.by_hash(&id.hash())? {
+            return Ok(Some(row));
+        }
+        match &self.backend {
+            Backend::Registry(reader) => {
+                let rows = reader.documents("WHERE doc_id = ?1", [id.as_str()])?;
+                Ok(rows.into_iter().next())
+            }
+            Backend::OpenKb(_) => Ok(None),
         }
     }
 

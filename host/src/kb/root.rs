@@ -34,6 +34,14 @@ pub struct Candidates {
     pub fallback: Option<Fallback>,
 }
 
+impl Candidates {
+    /// Whether a certain KB was asked for.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.flag.is_some() || self.environment.is_some()
+    }
+}
+
 impl KbRoot {
     /// Finds and opens the KB that the candidates name: flag, environment, walking up, the user's
     /// default.

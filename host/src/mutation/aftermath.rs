@@ -7,7 +7,7 @@ use std::path::Path;
 use super::guard::MutationGuard;
 use super::overlay::PAGE_BYTES_MAX;
 use super::plan::Plan;
-use super::registry::{Row, openkb_digest};
+use super::registry::{CLOUD_ORIGIN, Row, openkb_digest};
 use super::search_index::{self, SearchDocument, SearchPage};
 use super::{MutationError, storage::Storage};
 use crate::compile;
@@ -72,8 +72,10 @@ pub(super) fn prepare_export(
             doc_name: Some(row.doc_name.to_string()),
             kind: row.kind.clone(),
             path: Some(row.source_key.clone()),
-            raw_path: Some(row.raw_path.to_string()),
+            raw_path: row.raw_path.as_ref().map(ToString::to_string),
             source_path: Some(row.source_path.to_string()),
+            doc_id: row.cloud.clone().filter(|id| !id.is_empty()),
+            origin: row.cloud.as_ref().map(|_| CLOUD_ORIGIN.to_owned()),
             extra: before.map(|before| before.extra).unwrap_or_default(),
             ..openkb::Entry::default()
         };

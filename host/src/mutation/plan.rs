@@ -81,7 +81,7 @@ pub(super) fn plan_add<'a>(
         if documents.len() >= PLANNED_MIN && started.elapsed() > PLANNING_MAX {
             break;
         }
-        if let Some(name) = registered_as(guard, &overlay, &document.original.hash)?
+        if let Some(name) = registered_as(guard, &overlay, document)?
             && !is_made_anew(guard, &overlay, document)?
         {
             slots.push(Slot::Duplicate(name));
@@ -141,12 +141,18 @@ struct Bound {
 fn registered_as(
     guard: &MutationGuard,
     overlay: &Overlay<'_>,
-    hash: &ContentHash,
+    document: &PreparedDocument,
 ) -> Result<Option<DocName>, KbError> {
+    let hash = &document.original.hash;
     if let Some(row) = overlay.rows().iter().find(|row| row.hash == *hash) {
         return Ok(Some(row.doc_name.clone()));
     }
-    let found = guard.registry.document_by("hash", hash.as_bytes())?;
+    let mut found = guard.registry.document_by("hash", hash.as_bytes())?;
+    // What was sent to the service from here and what is fetched from there are one document.
+    let id = document.cloud.as_ref().and_then(|cloud| cloud.id.as_ref());
+    if let (None, None, Some(id)) = (&found, &document.original.file, id) {
+        found = guard.registry.document_by("doc_id", &id.as_str())?;
+    }
     // A document of the plan that replaces this row takes its bytes away.
     let found = found.filter(|row| {
         !overlay
@@ -201,7 +207,8 @@ fn bind(
     if previous.is_none() {
         previous = by("raw_path", document.key.as_str())?;
     }
-    if previous.is_none() {
+    // An old entry of OpenKB's without a path was made from a file.
+    if previous.is_none() && document.original.file.is_some() {
         previous = by(
             "source_key",
             identity::legacy_key(&document.file_name).as_str(),
@@ -218,7 +225,7 @@ fn bind(
     let candidates = std::iter::once(wanted.clone())
         .chain(SUFFIX_DIGITS.map(|digits| names::with_suffix(&wanted, &document.key, digits)));
     for name in candidates {
-        if is_free(guard, overlay, &name, &extension, &document.original.hash)? {
+        if is_free(guard, overlay, &name, document)? {
             return Ok(Bound {
                 name,
                 previous: None,
@@ -235,8 +242,7 @@ fn is_free(
     guard: &MutationGuard,
     overlay: &Overlay<'_>,
     name: &DocName,
-    extension: &str,
-    hash: &ContentHash,
+    document: &PreparedDocument,
 ) -> Result<bool, MutationError> {
     let fold = names::fold(name.as_str());
     if overlay
@@ -270,18 +276,28 @@ fn is_free(
     }
     // An original with the same bytes, left by `remove --keep-raw` or put there by hand, is taken
     // over: nothing is lost by it, and the document has its old name again.
-    let raw = layout::raw_file(name, extension);
-    let is_same = |raw| matches!(guard.storage.digest(raw), Ok(Some((_, found))) if found == *hash);
+    if document.original.file.is_none() {
+        return Ok(true);
+    }
+    let raw = layout::raw_file(name, &document.extension.to_ascii_lowercase());
+    let hash = document.original.hash;
+    let is_same = |raw| matches!(guard.storage.digest(raw), Ok(Some((_, found))) if found == hash);
     Ok(!guard.storage.exists(&raw)? || is_same(&raw))
 }
 
+/// The type of a document that PageIndex Cloud made, as OpenKB writes it.
+const CLOUD_KIND: &str = "pageindex_cloud";
+
 fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
     let is_long = document.pages_json.is_some();
-    let kind = if is_long {
+    let kind = if document.cloud.is_some() {
+        CLOUD_KIND.to_owned()
+    } else if is_long {
         "long_pdf".to_owned()
     } else {
         document.extension.clone()
     };
+    let original = document.original.file.as_ref();
     let terms = document.analysis.terms.iter();
     // Made again from its original, a document keeps the source that it came from.
     let same = bound.previous.as_ref();
@@ -295,14 +311,18 @@ fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
         source_key: source_key.as_str().to_owned(),
         name: SafeLine::with_max(file_name, 255),
         kind,
-        raw_path: layout::raw_file(&bound.name, &bound.extension),
+        raw_path: original.map(|_| layout::raw_file(&bound.name, &bound.extension)),
         source_path: layout::source_page(&bound.name),
         media_type: document.media_type.clone(),
         title: document.analysis.title.clone(),
         description: document.analysis.description.clone(),
         doc_type: if is_long { "pageindex" } else { "short" },
         pages: document.page_count,
-        size: document.original.size,
+        size: original.map(|file| file.size),
+        cloud: document.cloud.as_ref().map(|cloud| {
+            let id = cloud.id.as_ref();
+            id.map_or_else(String::new, ToString::to_string)
+        }),
         plugin: format!("{} {}", document.plugin.name, document.plugin.version),
         provenance: provenance(document),
         terms: terms
@@ -332,10 +352,10 @@ fn declare_files(
         hash: file.hash,
     };
     let ready = || document.staging.ready();
-    let mut files = vec![(
-        row.raw_path.clone(),
-        staged(document.staging.input(), &document.original),
-    )];
+    let mut files = Vec::new();
+    if let (Some(path), Some(file)) = (&row.raw_path, &document.original.file) {
+        files.push((path.clone(), staged(document.staging.input(), file)));
+    }
     let placeholders = document.placeholders();
     let resolved = |file: &ReadyFile, images: &str, members: &str| {
         let path = ready().join(&file.name);

@@ -30,6 +30,9 @@ impl Deref for Registry {
     }
 }
 
+/// The origin of a document that a service made, as OpenKB writes it.
+pub(super) const CLOUD_ORIGIN: &str = "cloud";
+
 /// Everything a document's row says.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
@@ -40,14 +43,18 @@ pub(super) struct Row {
     pub(super) source_key: String,
     pub(super) name: SafeLine,
     pub(super) kind: String,
-    pub(super) raw_path: KbPath,
+    /// None of a document that a service has.
+    pub(super) raw_path: Option<KbPath>,
     pub(super) source_path: KbPath,
     pub(super) media_type: String,
     pub(super) title: SafeLine,
     pub(super) description: SafeLine,
     pub(super) doc_type: &'static str,
     pub(super) pages: Option<u32>,
-    pub(super) size: u64,
+    /// Of the original.
+    pub(super) size: Option<u64>,
+    /// The document's id at its service, if one made it; empty where it is not known.
+    pub(super) cloud: Option<String>,
     pub(super) plugin: String,
     pub(super) provenance: String,
     pub(super) terms: Vec<(TermKind, String, SafeLine)>,
@@ -490,15 +497,16 @@ impl Registry {
         self.execute(
             "INSERT INTO documents (ordinal, revision, doc_name, name_fold, hash, source_key, name, type, raw_path, \
              source_path, media_type, title, description, doc_type, pages, size, added_at, updated_at, plugin, \
-             provenance, mutation) VALUES (?1, (SELECT value FROM meta WHERE key = 'revision'), ?2, ?3, ?4, ?5, ?6, \
-             ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20) \
+             provenance, mutation, doc_id, origin) VALUES (?1, (SELECT value FROM meta WHERE key = 'revision'), ?2, \
+             ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22) \
              ON CONFLICT (ordinal) DO UPDATE SET revision = excluded.revision, doc_name = excluded.doc_name, \
              name_fold = excluded.name_fold, hash = excluded.hash, source_key = excluded.source_key, \
              name = excluded.name, type = excluded.type, raw_path = excluded.raw_path, \
              source_path = excluded.source_path, media_type = excluded.media_type, title = excluded.title, \
              description = excluded.description, doc_type = excluded.doc_type, pages = excluded.pages, \
              size = excluded.size, updated_at = excluded.updated_at, plugin = excluded.plugin, \
-             provenance = excluded.provenance, mutation = excluded.mutation, doc_id = NULL, origin = NULL",
+             provenance = excluded.provenance, mutation = excluded.mutation, \
+             doc_id = excluded.doc_id, origin = excluded.origin",
             params![
                 row.ordinal,
                 row.doc_name.as_str(),
@@ -507,19 +515,21 @@ impl Registry {
                 row.source_key,
                 row.name.as_str(),
                 row.kind,
-                row.raw_path.as_str(),
+                row.raw_path.as_ref().map(KbPath::as_str),
                 row.source_path.as_str(),
                 row.media_type,
                 row.title.as_str(),
                 row.description.as_str(),
                 row.doc_type,
                 row.pages,
-                i64::try_from(row.size).unwrap_or(i64::MAX),
+                row.size.map(|size| i64::try_from(size).unwrap_or(i64::MAX)),
                 added_at,
                 work.time,
                 row.plugin,
                 row.provenance,
                 work.id,
+                row.cloud.as_deref().filter(|id| !id.is_empty()),
+                row.cloud.as_ref().map(|_| CLOUD_ORIGIN),
             ],
         )?;
         let ordinal = row

@@ -18,7 +18,7 @@ use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, PluginDigest, Seq, SourceKey, layout};
 use crate::plugin::PluginIdentity;
-use crate::prepare::{PreparedDocument, ReadyFile, StagingRoot};
+use crate::prepare::{Original, PreparedDocument, ReadyFile, StagingRoot};
 
 /// The id of a mutation whose owner died.
 const DEAD: &str = "000000000009-deadbeef";
@@ -94,7 +94,8 @@ impl Bench {
         PreparedDocument {
             seq: Seq(seq),
             staging,
-            original,
+            original: Original::of_file(original),
+            cloud: None,
             display: path.to_owned(),
             key: SourceKey::new(path.to_owned()),
             file_name,

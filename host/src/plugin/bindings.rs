@@ -22,17 +22,38 @@ mod cloud_v0_1 {
     });
 }
 
-pub(super) use cloud_v0_1::CloudConverterPre;
 pub(super) use cloud_v0_1::exports::kbhost::cloud::catalog;
 pub(super) use cloud_v0_1::kbhost::cloud::endpoint;
+pub(super) use cloud_v0_1::{CloudConverter, CloudConverterPre};
 pub(super) use v0_1::kbhost::converter::{job, types};
 pub(super) use v0_1::{FileConverter, FileConverterPre};
 
-/// The world of a file converter, as provenance names it.
-pub(super) const WORLD: &str = "kbhost:converter@0.1.0/file-converter";
+/// What a component is meant to run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum World {
+    /// Nothing but its two directories.
+    File,
+    /// Endpoints of a remote service beside them.
+    Cloud,
+}
 
-/// The world of a cloud converter, as provenance names it.
-pub(super) const CLOUD_WORLD: &str = "kbhost:cloud@0.1.0/cloud-converter";
+impl World {
+    /// As provenance names it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::File => "kbhost:converter@0.1.0/file-converter",
+            Self::Cloud => "kbhost:cloud@0.1.0/cloud-converter",
+        }
+    }
+}
+
+/// Whether provenance names the world of converters that go through a service.
+pub(crate) fn is_cloud_world(name: &str) -> bool {
+    name == World::Cloud.name()
+}
+
+/// The world of a file converter, as provenance names it.
+pub(super) const WORLD: &str = World::File.name();
 
 /// The interface that a converter must export, without its patch version.
 pub(super) const CONVERTER: &str = "kbhost:converter/converter@0.1";

@@ -2,6 +2,7 @@
 //! script with what they say of themselves, so that choosing one compiles nothing.
 
 use super::AcceptedType;
+use super::bindings::World;
 use crate::kb::{ContentHash, PluginDigest};
 
 /// A component embedded in the program.
@@ -32,6 +33,15 @@ impl Builtin {
     /// The one called `name`.
     pub(crate) fn called(name: &str) -> Option<&'static Self> {
         BUILTIN.iter().find(|builtin| builtin.name == name)
+    }
+
+    /// What it runs in.
+    pub(super) fn world(&self) -> World {
+        if self.name == "pageindex-cloud" {
+            World::Cloud
+        } else {
+            World::File
+        }
     }
 
     /// The media type that it gives to files with `extension` (lower case).

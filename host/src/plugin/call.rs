@@ -1,7 +1,7 @@
 //! One call into a component: a fresh store, the guest's two directories, the limits, and a verdict
 //! on how it ended.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,6 +16,7 @@ use super::state::JobState;
 use super::stdio;
 use super::watch::Watch;
 use super::{JobFailure, JobReport, Limits, Surroundings};
+use crate::egress::Client;
 
 /// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
 /// goes through files, which the standard library writes in smaller pieces.
@@ -30,12 +31,16 @@ pub(super) struct Sandbox<'a> {
     pub(super) input: Option<&'a Path>,
     /// Host path of `/out`, if the call has one.
     pub(super) output: Option<&'a Path>,
+    /// Host path of the staged input, for a form that sends it.
+    pub(super) staged: Option<&'a PathBuf>,
     /// Seed of the guest's randomness.
     pub(super) seed: &'a [u8; 32],
     /// What must not matter to it.
     pub(super) surroundings: &'a Surroundings,
     pub(super) limits: &'a Limits,
     pub(super) cancel: &'a Arc<AtomicBool>,
+    /// The service that the guest may call, if it may call one.
+    pub(super) service: Option<&'a Client>,
 }
 
 impl Sandbox<'_> {
@@ -46,17 +51,26 @@ impl Sandbox<'_> {
         pre: &FileConverterPre<JobState>,
         function: impl FnOnce(&FileConverter, &mut Store<JobState>) -> wasmtime::Result<R>,
     ) -> (Result<R, JobFailure>, JobReport) {
-        let mut store = match self.store(pre.engine()) {
+        self.run_in(pre.engine(), |store| {
+            let instance = pre.instantiate(&mut *store)?;
+            function(&instance, store)
+        })
+    }
+
+    /// Makes a store and calls `function` on it, which makes the instance. As [`Self::run`].
+    pub(super) fn run_in<R>(
+        &self,
+        engine: &Engine,
+        function: impl FnOnce(&mut Store<JobState>) -> wasmtime::Result<R>,
+    ) -> (Result<R, JobFailure>, JobReport) {
+        let mut store = match self.store(engine) {
             Ok(store) => store,
             Err(failure) => return (Err(failure), JobReport::default()),
         };
         // The first tick comes when the guest already runs; a job that is over before it started
         // shall not start.
         let result = match store.data_mut().watch.tick() {
-            Ok(()) => pre
-                .instantiate(&mut store)
-                .and_then(|instance| function(&instance, &mut store))
-                .map_err(|error| self.failure(&error, store.data())),
+            Ok(()) => function(&mut store).map_err(|error| self.failure(&error, store.data())),
             Err(failure) => Err(failure),
         };
         let result = result.and_then(|value| store.data_mut().watch.finish().map(|()| value));
@@ -71,7 +85,7 @@ impl Sandbox<'_> {
         let memory = MemoryMeter::new(self.limits.memory_bytes_max);
         let quota = Quota::new(self.limits);
         let cancel = self.cancel.clone();
-        let state = JobState::new(
+        let mut state = JobState::new(
             wasi,
             self.seed,
             self.surroundings,
@@ -80,6 +94,9 @@ impl Sandbox<'_> {
             quota,
             cancel,
         );
+        state.session = self
+            .service
+            .map(|client| client.session(self.cancel.clone(), self.staged.cloned()));
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
@@ -135,10 +152,17 @@ impl Sandbox<'_> {
     }
 }
 
-fn report(state: JobState) -> JobReport {
-    let mut log = state.log;
+fn report(mut state: JobState) -> JobReport {
+    let mut log = std::mem::take(&mut state.log);
     log.extend(state.stdout.lines());
     log.extend(state.stderr.lines());
+    let calls = state.session.take().map(|session| {
+        for (what, attempts) in session.refusals() {
+            let count = state.denied.entry(what).or_default();
+            *count = count.saturating_add(*attempts);
+        }
+        session.usage().clone()
+    });
     let denied = state
         .denied
         .into_iter()
@@ -150,6 +174,7 @@ fn report(state: JobState) -> JobReport {
         output_bytes_peak,
         output_files_peak,
         denied: denied.collect(),
+        calls,
         log,
     }
 }

@@ -1,12 +1,13 @@
 //! A loaded converter and its calls, each in a sandbox of its own.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::answer;
-use super::bindings::{FileConverterPre, types};
+use super::bindings::{FileConverterPre, World, types};
 use super::call::Sandbox;
 use super::state::JobState;
 use super::{
@@ -70,6 +71,9 @@ impl AcceptedType {
     }
 }
 
+/// A component whose imports are resolved, and the world that they were resolved in.
+pub(super) type Linked = (World, FileConverterPre<JobState>);
+
 /// A loaded converter. Cheap to clone; safe to use from every worker at once.
 #[derive(Clone)]
 pub struct Plugin(Arc<Loaded>);
@@ -78,6 +82,7 @@ struct Loaded {
     identity: PluginIdentity,
     accepts: Vec<AcceptedType>,
     limits: WantedLimits,
+    world: World,
     pre: FileConverterPre<JobState>,
 }
 
@@ -93,14 +98,40 @@ impl Plugin {
         identity: PluginIdentity,
         accepts: Vec<AcceptedType>,
         limits: WantedLimits,
-        pre: FileConverterPre<JobState>,
+        (world, pre): Linked,
     ) -> Self {
         Self(Arc::new(Loaded {
             identity,
             accepts,
             limits,
+            world,
             pre,
         }))
+    }
+
+    /// Whether it converts through a remote service.
+    #[must_use]
+    pub fn is_cloud(&self) -> bool {
+        self.0.world == World::Cloud
+    }
+
+    /// The extensions of the files that it takes, sorted.
+    #[must_use]
+    pub fn extensions(&self) -> Vec<String> {
+        let accepts = self.accepts().iter();
+        let mut extensions: Vec<_> = accepts
+            .flat_map(|accepted| accepted.extensions.clone())
+            .collect();
+        extensions.sort_unstable();
+        extensions.dedup();
+        extensions
+    }
+
+    /// Whether it takes files of this media type.
+    #[must_use]
+    pub fn takes(&self, media_type: &str) -> bool {
+        let mut accepts = self.0.accepts.iter();
+        accepts.any(|accepted| accepted.media_type == media_type)
     }
 
     /// What its instances are made of.
@@ -133,7 +164,8 @@ impl Plugin {
         let _span = tracing::info_span!("assets", plugin = self.0.identity.name).entered();
         let sandbox = Sandbox {
             output: None,
-            ..sandbox(job)
+            service: None,
+            ..sandbox(job, self.0.world, None)
         };
         let request = request(job);
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
@@ -152,7 +184,10 @@ impl Plugin {
     pub fn convert(&self, job: &Job) -> (Result<Converted, JobError>, JobReport) {
         let _span = tracing::info_span!("convert", plugin = self.0.identity.name).entered();
         let request = request(job);
-        let (answer, report) = sandbox(job).run(&self.0.pre, |guest, store| {
+        let staged = job.remote.is_none();
+        let staged = staged.then(|| job.input_dir.join(&job.input.guest_name));
+        let sandbox = sandbox(job, self.0.world, staged.as_ref());
+        let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
                 .kbhost_converter_converter()
                 .call_convert(store, &request)
@@ -184,6 +219,8 @@ impl Plugin {
             surroundings: &probe.surroundings,
             limits: &limits,
             cancel: probe.cancel,
+            staged: None,
+            service: None,
         };
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
@@ -216,7 +253,7 @@ impl Plugin {
     }
 }
 
-fn sandbox(job: &Job) -> Sandbox<'_> {
+fn sandbox<'a>(job: &'a Job, world: World, staged: Option<&'a PathBuf>) -> Sandbox<'a> {
     Sandbox {
         input: Some(&job.input_dir),
         output: Some(&job.output_dir),
@@ -224,6 +261,8 @@ fn sandbox(job: &Job) -> Sandbox<'_> {
         surroundings: &job.surroundings,
         limits: &job.limits,
         cancel: &job.cancel,
+        staged,
+        service: job.service.as_ref().filter(|_| world == World::Cloud),
     }
 }
 
@@ -232,14 +271,22 @@ fn request(job: &Job) -> types::Request {
         reference: asset.reference.clone(),
         path: asset.guest_path.clone(),
     });
+    let (source, input) = match &job.remote {
+        Some(id) => (types::Source::Remote(id.as_str().to_owned()), String::new()),
+        None => {
+            let file = types::SourceFile {
+                name: job.input.original_name.clone(),
+                media_type: job.input.media_type.clone(),
+                size: job.input.size,
+                sha256: job.input.hash.to_hex(),
+            };
+            let input = format!("/in/{}", job.input.guest_name);
+            (types::Source::File(file), input)
+        }
+    };
     types::Request {
-        source: types::Source::File(types::SourceFile {
-            name: job.input.original_name.clone(),
-            media_type: job.input.media_type.clone(),
-            size: job.input.size,
-            sha256: job.input.hash.to_hex(),
-        }),
-        input: format!("/in/{}", job.input.guest_name),
+        source,
+        input,
         output: "/out".to_owned(),
         assets: assets.collect(),
         options: job.options.clone(),

@@ -8,7 +8,7 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, Strategy};
 
 use super::PluginError;
-use super::bindings::FileConverter;
+use super::bindings::{FileConverter, World, endpoint};
 use super::state::JobState;
 use super::wasi;
 
@@ -24,6 +24,7 @@ const STACK_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Runtime {
     engine: Engine,
     linker: Arc<Linker<JobState>>,
+    cloud_linker: Arc<Linker<JobState>>,
 }
 
 impl Runtime {
@@ -31,7 +32,11 @@ impl Runtime {
     pub(super) fn start() -> Result<Self, PluginError> {
         let engine =
             Engine::new(&config()).map_err(|error| PluginError::Engine(format!("{error:#}")))?;
-        let linker = linker(&engine).map_err(|error| PluginError::Engine(format!("{error:#}")))?;
+        let failed = |error: wasmtime::Error| PluginError::Engine(format!("{error:#}"));
+        let linker = linker(&engine).map_err(failed)?;
+        let mut cloud_linker = linker.clone();
+        endpoint::add_to_linker::<_, HasSelf<JobState>>(&mut cloud_linker, |state| state)
+            .map_err(failed)?;
         let weak = engine.weak();
         std::thread::Builder::new()
             .name("kbhost-ticker".to_owned())
@@ -46,6 +51,7 @@ impl Runtime {
         Ok(Self {
             engine,
             linker: Arc::new(linker),
+            cloud_linker: Arc::new(cloud_linker),
         })
     }
 
@@ -53,9 +59,17 @@ impl Runtime {
         &self.engine
     }
 
-    /// Resolves the imports of `component`, once for all its instances.
-    pub(super) fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<JobState>> {
-        self.linker.instantiate_pre(component)
+    /// Resolves the imports of `component`, once for all its instances. Endpoints are there for a
+    /// component of the cloud world alone.
+    pub(super) fn link(
+        &self,
+        component: &Component,
+        world: World,
+    ) -> wasmtime::Result<InstancePre<JobState>> {
+        match world {
+            World::File => self.linker.instantiate_pre(component),
+            World::Cloud => self.cloud_linker.instantiate_pre(component),
+        }
     }
 }
 

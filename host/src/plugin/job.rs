@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::{Limits, Surroundings};
-use crate::kb::ContentHash;
+use crate::egress::{Client, Usage};
+use crate::kb::{ContentHash, RemoteId};
 
 /// One input file, already copied to `/in`.
 #[derive(Clone, Debug)]
@@ -39,8 +40,12 @@ pub struct Job {
     pub input_dir: PathBuf,
     /// Host path of what the guest sees as `/out`.
     pub output_dir: PathBuf,
-    /// The input.
+    /// The input. A remote one has no file: no guest name, and no size.
     pub input: Input,
+    /// The document of a service that is to be converted, in place of a file.
+    pub remote: Option<RemoteId>,
+    /// The service that the converter may call, if it is one of the cloud world.
+    pub service: Option<Client>,
     /// Resolved assets; empty for `assets`.
     pub assets: Vec<Asset>,
     /// Options for the guest, sorted by key.
@@ -129,6 +134,9 @@ pub struct JobReport {
     /// Attempts to use what the sandbox refuses, by interface or its function, sorted:
     /// `("wasi:filesystem/symlink-at", 1)`, `("wasi:sockets", 3)`.
     pub denied: Vec<(String, u64)>,
+    /// What a cloud converter called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls: Option<Usage>,
     /// Captured standard error and log lines: sanitised single lines, capped.
     #[serde(skip)]
     pub log: Vec<String>,

@@ -12,6 +12,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::bindings::World;
 use super::builtin::{BUILTIN, Builtin};
 use super::content::{Content, HEAD_BYTES_MAX};
 use super::stdio;
@@ -278,6 +279,19 @@ impl PluginSet {
             })?;
         self.forced = Some(self.load_candidate(candidate)?);
         Ok(self)
+    }
+
+    /// The converter that comes with the program and goes through a service: it is used by name alone,
+    /// since what it converts leaves the machine.
+    ///
+    /// # Errors
+    /// If it cannot be loaded.
+    pub fn cloud(&self) -> Result<Plugin, PluginError> {
+        let mut builtin = BUILTIN.iter().zip(&self.builtin);
+        let (builtin, slot) = builtin
+            .find(|(builtin, _)| builtin.world() == World::Cloud)
+            .expect("BUG: a program without its cloud converter");
+        self.load_candidate(Candidate::Builtin(builtin, slot))
     }
 
     /// What `wasm` is, by its binary and its own words. `path` is for messages.

@@ -17,6 +17,7 @@ use super::quota::Quota;
 use super::random::SeededRandom;
 use super::stdio::{self, Capture};
 use super::watch::Watch;
+use crate::egress::Session;
 
 /// Handles on files, streams and pollables at one time. A converter has a few files open.
 const HANDLES_MAX: usize = 512;
@@ -62,6 +63,8 @@ pub(super) struct JobState {
     pub(super) denied: BTreeMap<&'static str, u64>,
     pub(super) log: Vec<String>,
     pub(super) cancel: Arc<AtomicBool>,
+    /// The calls of a cloud converter; none in any other call.
+    pub(super) session: Option<Session>,
     progress: Gate,
 }
 
@@ -95,6 +98,7 @@ impl JobState {
             denied: BTreeMap::new(),
             log: Vec::new(),
             cancel,
+            session: None,
             progress: Gate::default(),
         }
     }

@@ -63,6 +63,8 @@ impl Rig {
                 size: input.len() as u64,
                 hash: ContentHash::of(input.as_bytes()),
             },
+            remote: None,
+            service: None,
             assets: Vec::new(),
             options: Vec::new(),
             surroundings: Surroundings::default(),

@@ -21,6 +21,7 @@ pub(super) struct Watch {
     cpu_start: Duration,
     wall_start: Instant,
     queued_start: Duration,
+    waited: Duration,
 }
 
 impl Watch {
@@ -32,6 +33,7 @@ impl Watch {
             cpu_start: thread_cpu(),
             wall_start: Instant::now(),
             queued_start: thread_queued(),
+            waited: Duration::ZERO,
         }
     }
 
@@ -40,10 +42,17 @@ impl Watch {
         thread_cpu().saturating_sub(self.cpu_start)
     }
 
-    /// Wall time of the call so far, without the time it waited for a core.
+    /// Wall time of the call so far, without the time it waited for a core or for a service: calls of
+    /// services have limits of their own.
     fn wall(&self) -> Duration {
         let queued = thread_queued().saturating_sub(self.queued_start);
-        self.wall_start.elapsed().saturating_sub(queued)
+        let elapsed = self.wall_start.elapsed();
+        elapsed.saturating_sub(queued).saturating_sub(self.waited)
+    }
+
+    /// Notes how long the guest has waited for a service in all.
+    pub(super) fn set_waited(&mut self, waited: Duration) {
+        self.waited = waited;
     }
 
     /// Looks at the running call.

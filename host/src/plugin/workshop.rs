@@ -9,12 +9,13 @@ use std::time::Duration;
 use wasmtime::component::Component;
 
 use super::answer;
-use super::bindings::{FileConverterPre, WORLD, types};
+use super::bindings::{FileConverterPre, WORLD, World, types};
 use super::builtin::{BUILTIN, Builtin};
 use super::cache::CompileCache;
 use super::call::Sandbox;
 use super::check::{self, COMPONENT_BYTES_MAX};
 use super::compile;
+use super::converter::Linked;
 use super::engine::Runtime;
 use super::named_file;
 use super::set::CacheDir;
@@ -49,15 +50,17 @@ impl Workshop {
     /// Loads a converter that comes with the program.
     pub(super) fn load_builtin(&self, builtin: &Builtin) -> Result<Plugin, PluginError> {
         let digest = builtin.digest();
-        let pre = self.pre(builtin.name, Path::new(builtin.name), builtin.wasm, &digest)?;
+        let world = builtin.world();
+        let path = Path::new(builtin.name);
+        let pre = self.pre(builtin.name, path, builtin.wasm, &digest, world)?;
         let identity = PluginIdentity {
             name: builtin.name.to_owned(),
             version: builtin.version.to_owned(),
             digest,
-            world: WORLD.to_owned(),
+            world: world.name().to_owned(),
         };
-        let limits = WantedLimits::default();
-        Ok(Plugin::new(identity, builtin.accepted(), limits, pre))
+        let (accepts, limits) = (builtin.accepted(), WantedLimits::default());
+        Ok(Plugin::new(identity, accepts, limits, (world, pre)))
     }
 
     /// Loads a component that a user named: it is checked before it is compiled, and describes
@@ -68,7 +71,8 @@ impl Workshop {
         let Inspection {
             identity, accepts, ..
         } = inspection;
-        Ok(Plugin::new(identity, accepts, WantedLimits::default(), pre))
+        let limits = WantedLimits::default();
+        Ok(Plugin::new(identity, accepts, limits, (World::File, pre)))
     }
 
     /// Loads a plugin that the user installed: the bytes that were agreed to, as what they were
@@ -87,7 +91,7 @@ impl Workshop {
                 expected: WORLD,
             });
         }
-        let pre = self.pre(&plugin.name, &path, &wasm, &plugin.digest)?;
+        let pre = self.pre(&plugin.name, &path, &wasm, &plugin.digest, World::File)?;
         let identity = PluginIdentity {
             name: plugin.name.clone(),
             version: plugin.version.clone(),
@@ -95,7 +99,8 @@ impl Workshop {
             world: plugin.world.clone(),
         };
         let accepts = plugin.accepts.clone();
-        Ok(Plugin::new(identity, accepts, plugin.limits, pre))
+        let linked: Linked = (World::File, pre);
+        Ok(Plugin::new(identity, accepts, plugin.limits, linked))
     }
 
     /// Checks a component before it is compiled, and asks it in a sandbox what it is.
@@ -107,7 +112,7 @@ impl Workshop {
         let interfaces = check::check(path, wasm)?;
         let name = stdio::line(&path.display().to_string());
         let digest = PluginDigest(ContentHash::of(wasm));
-        let pre = self.pre(&name, path, wasm, &digest)?;
+        let pre = self.pre(&name, path, wasm, &digest, World::File)?;
         let (description, _report) = describe(&pre, &Surroundings::default());
         let failed = |reason| PluginError::Describe {
             name: name.clone(),
@@ -136,13 +141,14 @@ impl Workshop {
         path: &Path,
         wasm: &[u8],
         digest: &PluginDigest,
+        world: World,
     ) -> Result<FileConverterPre<JobState>, PluginError> {
         let failed = |error: wasmtime::Error| PluginError::Compile {
             name: name.to_owned(),
             reason: stdio::line(&format!("{error:#}")),
         };
         let component = self.component(name, wasm, digest).map_err(failed)?;
-        let pre = self.runtime.link(&component).map_err(failed)?;
+        let pre = self.runtime.link(&component, world).map_err(failed)?;
         FileConverterPre::new(pre).map_err(|error| {
             tracing::debug!("no converter: {error:#}");
             PluginError::World {
@@ -199,6 +205,8 @@ pub(super) fn describe(
         surroundings,
         limits: &limits,
         cancel: &Arc::new(AtomicBool::new(false)),
+        staged: None,
+        service: None,
     };
     sandbox.run(pre, |guest, store| {
         guest.kbhost_converter_converter().call_describe(store)

@@ -88,7 +88,10 @@ fn not_asked(error: &JobError) -> SafeLine {
 
 /// How the staged copy begins.
 fn head(staged: &Staged) -> Result<Vec<u8>, StagingError> {
-    let path = staged.staging.input().join(&staged.original.name);
+    let Some(original) = &staged.original.file else {
+        return Ok(Vec::new());
+    };
+    let path = staged.staging.input().join(&original.name);
     let mut head = Vec::new();
     File::open(&path)
         .and_then(|file| file.take(HEAD_BYTES_MAX as u64).read_to_end(&mut head))

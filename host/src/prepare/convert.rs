@@ -12,11 +12,12 @@ use super::collect::{self, CollectError, Collected};
 use super::input::{self, Staged};
 use super::validate::{self, Warnings};
 use super::{
-    Analysis, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot, assets,
-    contest, rehearsal, staging,
+    Analysis, CloudOrigin, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot,
+    assets, contest, rehearsal, staging,
 };
+use crate::egress::Client;
 use crate::enumerate::Source;
-use crate::kb::{ContentHash, SafeLine};
+use crate::kb::{ContentHash, RemoteId, SafeLine};
 use crate::plugin::{
     Allowance, ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits,
     Plugin, PluginIdentity, PluginSet, Surroundings,
@@ -28,8 +29,18 @@ pub(super) trait Convert: Send + Sync {
     fn convert(&self, staged: Staged) -> Result<PreparedDocument, PrepareError>;
 }
 
+/// A converter that takes every input, and the service that it calls for it.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// Of the cloud world.
+    pub plugin: Plugin,
+    /// The service.
+    pub service: Client,
+}
+
 /// What a preparation may use, apart from the input.
 pub(super) struct Conversion {
+    pub(super) via: Option<Via>,
     pub(super) plugins: Arc<PluginSet>,
     pub(super) allowance: Allowance,
     pub(super) options: Vec<(String, String)>,
@@ -48,7 +59,8 @@ impl Convert for Conversion {
             strict: self.strict,
             surroundings: Surroundings::default(),
             again: self.again,
-            converter: None,
+            converter: self.via.as_ref().map(|via| &via.plugin),
+            service: self.via.as_ref().map(|via| &via.service),
             cancel: &self.cancel,
         };
         let (document, _converted) = convert_with(&self.plugins, staged, &self.allowance, &call)?;
@@ -132,6 +144,7 @@ fn prepare_single(
         surroundings: single.surroundings,
         again: false,
         converter: single.converter,
+        service: None,
         cancel: &single.cancel,
     };
     convert_with(plugins, staged, single.allowance, &call)
@@ -146,6 +159,7 @@ struct Call<'a> {
     surroundings: Surroundings,
     again: bool,
     converter: Option<&'a Plugin>,
+    service: Option<&'a Client>,
     cancel: &'a Arc<AtomicBool>,
 }
 
@@ -217,9 +231,9 @@ fn convert_staged(
         return Err(PrepareError::Cancelled(staged.display));
     }
     let mut job = job(&staged, call);
-    let cached = call
-        .cache
-        .map(|cache| (cache, Key::of_input(guest.identity(), &job)));
+    // What a service answers is not ours to keep, and may be another answer the next time.
+    let cache = call.cache.filter(|_| call.service.is_none());
+    let cached = cache.map(|cache| (cache, Key::of_input(guest.identity(), &job)));
 
     let (references, mut report) = references(guest, &staged, &job, cached.as_ref())?;
     let resolved =
@@ -248,6 +262,7 @@ fn convert_staged(
     let run = Run {
         plugin: guest.identity().clone(),
         again: call.again,
+        is_cloud: call.service.is_some(),
         report,
         limits: job.limits,
         assets,
@@ -354,16 +369,19 @@ fn convert_fresh(
 }
 
 fn job(staged: &Staged, call: &Call<'_>) -> Job {
+    let original = staged.original.file.as_ref();
     Job {
         input_dir: staged.staging.input(),
         output_dir: staged.staging.output(),
         input: Input {
             original_name: staged.file_name.clone(),
-            guest_name: staged.original.name.clone(),
+            guest_name: original.map_or_else(String::new, |file| file.name.clone()),
             media_type: staged.media_type.clone(),
-            size: staged.original.size,
+            size: staged.original.size(),
             hash: staged.original.hash,
         },
+        remote: staged.remote.clone(),
+        service: call.service.cloned(),
         assets: Vec::new(),
         options: call.options.to_vec(),
         limits: call.limits.clone(),
@@ -426,7 +444,10 @@ pub(super) fn add_denied(sum: &mut Vec<(String, u64)>, more: Vec<(String, u64)>)
 
 /// The original is published by a rename: its bytes must be on disk before.
 fn sync_original(staged: &Staged) -> Result<(), StagingError> {
-    let path = staged.staging.input().join(&staged.original.name);
+    let Some(original) = &staged.original.file else {
+        return Ok(());
+    };
+    let path = staged.staging.input().join(&original.name);
     File::open(&path)
         .and_then(|file| staging::sync_data(&file))
         .map_err(|error| StagingError::new("sync", path, error))
@@ -436,6 +457,7 @@ fn sync_original(staged: &Staged) -> Result<(), StagingError> {
 struct Run {
     plugin: PluginIdentity,
     again: bool,
+    is_cloud: bool,
     report: JobReport,
     limits: Limits,
     assets: Vec<(String, ContentHash)>,
@@ -451,7 +473,12 @@ fn document(
 ) -> PreparedDocument {
     let title = validate::title(converted.title.as_deref());
     let (outline, headings_over) = validate::outline(&converted.outline);
-    let (metadata, entries_over) = validate::metadata(&converted.metadata);
+    let (mut metadata, entries_over) = validate::metadata(&converted.metadata);
+    let cloud = run.is_cloud.then(|| cloud_origin(&staged, &mut metadata));
+    let file_name = match (&staged.remote, &converted.name) {
+        (Some(_), Some(name)) => validate::remote_name(name).unwrap_or(staged.file_name),
+        _ => staged.file_name,
+    };
     for warning in &converted.warnings {
         warnings.push_untrusted(warning);
     }
@@ -464,7 +491,7 @@ fn document(
         &collected.markdown,
         title.as_ref(),
         &metadata,
-        stem(&staged.file_name),
+        stem(&file_name),
     );
     let texts = collected.member_texts.iter().map(String::as_str);
     analysis.members = crate::compile::member_sections(texts);
@@ -474,7 +501,8 @@ fn document(
         original: staged.original,
         display: staged.display,
         key: staged.key,
-        file_name: staged.file_name,
+        file_name,
+        cloud,
         extension: staged.extension,
         media_type: staged.media_type,
         plugin: run.plugin,
@@ -494,6 +522,19 @@ fn document(
         analysis,
     }
 }
+
+/// What a service made, with its id there: known beforehand, or as the converter says of what it sent.
+fn cloud_origin(staged: &Staged, metadata: &mut Vec<(String, SafeLine)>) -> CloudOrigin {
+    let told = metadata.iter().position(|(key, _)| key == REMOTE_ID);
+    let told = told.map(|at| metadata.remove(at).1);
+    let id = staged.remote.clone();
+    CloudOrigin {
+        id: id.or_else(|| RemoteId::new(told?.as_str())),
+    }
+}
+
+/// The key under which a cloud converter tells the id that the service gave to a file.
+const REMOTE_ID: &str = "doc_id";
 
 /// A file name without its last extension.
 fn stem(file_name: &str) -> &str {
@@ -615,6 +656,7 @@ mod tests {
             surroundings: Surroundings::default(),
             again: false,
             converter: None,
+            service: None,
             cancel: &cancel,
         };
         convert_staged(guest, staged, &call, Warnings::default(), Vec::new())
@@ -633,7 +675,7 @@ mod tests {
         let document = run(dir.path(), &guest).unwrap();
         assert_eq!(document.seq, Seq(7));
         assert_eq!(document.extension, "MD");
-        assert_eq!(document.original.name, "input.md");
+        assert_eq!(document.original.file.as_ref().unwrap().name, "input.md");
         assert_eq!(document.page_count, None);
         assert_eq!(document.metadata[0].0, "author");
         let warnings: Vec<_> = document.warnings.iter().map(SafeLine::as_str).collect();

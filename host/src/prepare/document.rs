@@ -1,6 +1,6 @@
 //! What a preparation hands over: a converted document without a name.
 
-use crate::kb::{ContentHash, PathError, SafeLine, Seq, SourceKey};
+use crate::kb::{ContentHash, PathError, RemoteId, SafeLine, Seq, SourceKey};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
 use super::{Directories, Placeholders, StagingDir};
@@ -15,6 +15,32 @@ pub struct ReadyFile {
     pub size: u64,
     /// Digest of its bytes.
     pub hash: ContentHash,
+}
+
+/// What a document was made from.
+#[derive(Clone, Debug)]
+pub struct Original {
+    /// Digest of its bytes; of a remote document, of its identity.
+    pub hash: ContentHash,
+    /// The original, as a file of the staging directory's `in/`; a remote document has none.
+    pub file: Option<ReadyFile>,
+}
+
+impl Original {
+    /// A local file.
+    #[must_use]
+    pub fn of_file(file: ReadyFile) -> Self {
+        Self {
+            hash: file.hash,
+            file: Some(file),
+        }
+    }
+
+    /// Its length in bytes; of a remote document none.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.size)
+    }
 }
 
 /// An image of a document.
@@ -120,8 +146,10 @@ pub struct PreparedDocument {
     pub seq: Seq,
     /// Holds `in/` with the original and `ready/` with the outputs.
     pub staging: StagingDir,
-    /// The original, as a file of the staging directory's `in/`.
-    pub original: ReadyFile,
+    /// What it was made from.
+    pub original: Original,
+    /// The service that made it, if one did.
+    pub cloud: Option<CloudOrigin>,
     /// How to name the input to the user.
     pub display: String,
     /// Identity of the input.
@@ -186,7 +214,7 @@ impl PreparedDocument {
         let outputs = outputs.into_iter().flatten().map(|file| file.size);
         let images = self.images.iter().map(|image| image.file.size);
         let members = self.members.iter().map(|member| member.file.size);
-        self.original.size + outputs.chain(images).chain(members).sum::<u64>()
+        self.original.size() + outputs.chain(images).chain(members).sum::<u64>()
     }
 
     /// What the placeholders of its pages stand for.
@@ -209,6 +237,13 @@ impl PreparedDocument {
         };
         Ok(self.placeholders().resolve(&text, seen))
     }
+}
+
+/// That a remote service made a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CloudOrigin {
+    /// The document's id there, if it is known.
+    pub id: Option<RemoteId>,
 }
 
 /// Why an input needs no commit.

@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
 use super::beneath::irregular;
-use super::{PrepareError, ReadyFile, StagingDir, StagingError, fault, staging};
-use crate::enumerate::{self, EnumerateError, Source};
-use crate::kb::{ContentHash, PathError, Seq, SourceKey};
+use super::{Original, PrepareError, ReadyFile, StagingDir, StagingError, fault, staging};
+use crate::enumerate::{self, EnumerateError, Remote, Source};
+use crate::kb::{ContentHash, PathError, RemoteId, Seq, SourceKey};
 
 /// Bytes read at once: large enough that system calls do not count, small enough for every worker.
 const CHUNK_BYTES: usize = 128 << 10;
@@ -37,8 +37,10 @@ pub(super) struct Staged {
     pub(super) media_type: String,
     /// What its name stands for, where its content is another.
     pub(super) misnamed_as: Option<String>,
-    /// The copy in `in/`, not yet synced.
-    pub(super) original: ReadyFile,
+    /// The copy in `in/`, not yet synced; none of a remote document.
+    pub(super) original: Original,
+    /// The document's id at its service, if that has it.
+    pub(super) remote: Option<RemoteId>,
     pub(super) staging: StagingDir,
 }
 
@@ -86,6 +88,29 @@ pub(super) fn guest_name(stem: &str, extension: &str) -> String {
     }
 }
 
+/// A remote document, of which nothing is here: its directories are empty.
+pub(super) fn stage_remote(remote: &Remote, staging: StagingDir) -> Staged {
+    Staged {
+        seq: remote.seq,
+        source_dir: PathBuf::new(),
+        display: remote.display.clone(),
+        key: remote.id.source_key(),
+        file_name: remote.id.to_string(),
+        extension: String::new(),
+        media_type: REMOTE_MEDIA_TYPE.to_owned(),
+        misnamed_as: None,
+        original: Original {
+            hash: remote.id.hash(),
+            file: None,
+        },
+        remote: Some(remote.id.clone()),
+        staging,
+    }
+}
+
+/// What stands for the media type of a document that has no bytes here.
+const REMOTE_MEDIA_TYPE: &str = "application/vnd.pageindex.document";
+
 /// Copies `source` into `staging`. A file that changes meanwhile is read once more.
 pub(super) fn stage(
     source: &Source,
@@ -125,7 +150,8 @@ pub(super) fn stage(
         extension,
         media_type,
         misnamed_as: source.misnamed_as.clone(),
-        original: ReadyFile { name, size, hash },
+        original: Original::of_file(ReadyFile { name, size, hash }),
+        remote: None,
         staging,
     })
 }
@@ -237,7 +263,13 @@ mod tests {
             &AtomicBool::new(false),
         );
         if let Ok(staged) = &staged {
-            let copy = fs::read(staged.staging.input().join(&staged.original.name)).unwrap();
+            let copy = fs::read(
+                staged
+                    .staging
+                    .input()
+                    .join(&staged.original.file.as_ref().unwrap().name),
+            )
+            .unwrap();
             assert_eq!(ContentHash::of(&copy), staged.original.hash);
         }
         staged
@@ -265,10 +297,10 @@ mod tests {
         let path = dir.path().join("Report.PDF");
         fs::write(&path, b"bytes").unwrap();
         let staged = stage_at(&path, true, 5).unwrap();
-        assert_eq!(staged.original.name, "input.pdf");
+        assert_eq!(staged.original.file.as_ref().unwrap().name, "input.pdf");
         assert_eq!(staged.original.hash, ContentHash::of(b"bytes"));
         assert_eq!(
-            (staged.extension.as_str(), staged.original.size),
+            (staged.extension.as_str(), staged.original.size()),
             ("PDF", 5)
         );
         assert_eq!(staged.source_dir, dir.path());

@@ -27,15 +27,15 @@ mod validate;
 mod window;
 
 pub use cache::PrepareCache;
-pub use convert::{Single, prepare_one, rehearse};
+pub use convert::{Single, Via, prepare_one, rehearse};
 pub use document::{
-    Analysis, AnalysisTerm, Heading, PreparedDocument, ReadyFile, ReadyImage, ReadyMember, Section,
-    SkipReason, TermKind,
+    Analysis, AnalysisTerm, CloudOrigin, Heading, Original, PreparedDocument, ReadyFile,
+    ReadyImage, ReadyMember, Section, SkipReason, TermKind,
 };
 pub use error::PrepareError;
 pub use export::export;
 pub use placeholder::{Directories, Placeholders};
-pub use pool::{IsKnown, Message, Options, Preparations, start};
+pub use pool::{Asked, IsKnown, Message, Options, Preparations, start};
 pub use provenance::{Converter, Granted, Made, Provenance};
 pub use rehearsal::Rehearsal;
 pub use staging::{StagingDir, StagingError, StagingRoot, dead_runs, sweep_dead};

@@ -14,9 +14,11 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::convert::{Conversion, Convert};
 use super::input::{self, Staged};
 use super::intake::{Decision, Intake};
-use super::{PrepareCache, PrepareError, PreparedDocument, SkipReason, StagingRoot, Window, fault};
-use crate::enumerate::{Inputs, Source, Unreadable};
-use crate::kb::{ContentHash, SafeLine, Seq};
+use super::{
+    PrepareCache, PrepareError, PreparedDocument, SkipReason, StagingRoot, Via, Window, fault,
+};
+use crate::enumerate::{Inputs, Remote, Source, Unreadable};
+use crate::kb::{ContentHash, RemoteId, SafeLine, Seq};
 use crate::plugin::{Allowance, PluginSet};
 
 /// Stack of a worker: a component's own stack and the host's frames beneath it. Only what is
@@ -59,8 +61,17 @@ impl Message {
     }
 }
 
-/// Answers, given the digest of an input and its media type, whether it needs no conversion.
-pub type IsKnown = Box<dyn Fn(&ContentHash, &str) -> bool + Send + Sync>;
+/// An input that may need no conversion.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// Bytes of a media type.
+    Bytes(&'a ContentHash, &'a str),
+    /// A document of a remote service.
+    Remote(&'a RemoteId),
+}
+
+/// Answers whether an input needs no conversion: the digest under which it is registered.
+pub type IsKnown = Box<dyn Fn(Asked<'_>) -> Option<ContentHash> + Send + Sync>;
 
 /// How to prepare.
 pub struct Options {
@@ -70,14 +81,16 @@ pub struct Options {
     pub allowance: Allowance,
     /// Options for converters, sorted by key.
     pub converter_options: Vec<(String, String)>,
+    /// What converts every input, through a service; `None`: what would be chosen for each.
+    pub via: Option<Via>,
     /// Conversions that need not be done again.
     pub cache: Option<PrepareCache>,
     /// Whether an attempt at what the sandbox refuses is an error.
     pub strict: bool,
     /// Whether what is made shall take the place of what another converter made of the same source.
     pub again: bool,
-    /// Whether the registry has what would be made of these bytes, of this media type: asked after
-    /// hashing, before converting.
+    /// Whether the registry has what would be made of an input: asked after hashing, before
+    /// converting.
     pub is_known: IsKnown,
     /// Set to stop: inputs not yet started are reported as cancelled.
     pub cancel: Arc<AtomicBool>,
@@ -151,6 +164,7 @@ pub fn start(
     let stop = Arc::new(AtomicBool::new(false));
     let converter = Conversion {
         plugins,
+        via: options.via.take(),
         allowance: options.allowance.clone(),
         options: options.converter_options.clone(),
         cache: options.cache.take(),
@@ -218,6 +232,7 @@ fn take(inputs: &Mutex<Vec<Entry>>) -> Vec<Entry> {
 /// One place in the order.
 enum Entry {
     Source(Source),
+    Remote(Remote),
     Unreadable(Unreadable),
 }
 
@@ -225,6 +240,7 @@ impl Entry {
     fn seq(&self) -> Seq {
         match self {
             Self::Source(source) => source.seq,
+            Self::Remote(remote) => remote.seq,
             Self::Unreadable(unreadable) => unreadable.seq,
         }
     }
@@ -232,6 +248,7 @@ impl Entry {
     fn display(&self) -> &str {
         match self {
             Self::Source(source) => &source.display,
+            Self::Remote(remote) => &remote.display,
             Self::Unreadable(unreadable) => &unreadable.display,
         }
     }
@@ -240,8 +257,9 @@ impl Entry {
 /// All inputs by sequence number, which has no gaps.
 fn in_order(inputs: Inputs) -> Vec<Entry> {
     let sources = inputs.sources.into_iter().map(Entry::Source);
+    let remotes = inputs.remotes.into_iter().map(Entry::Remote);
     let unreadable = inputs.unreadable.into_iter().map(Entry::Unreadable);
-    let mut entries: Vec<_> = sources.chain(unreadable).collect();
+    let mut entries: Vec<_> = sources.chain(remotes).chain(unreadable).collect();
     entries.sort_by_key(Entry::seq);
     let gapless = (0..)
         .zip(&entries)
@@ -282,7 +300,15 @@ fn supervise(run: &Arc<Run>, entries: Vec<Entry>, cancel: &AtomicBool) {
         match entry {
             Entry::Source(source) => {
                 run.window.copy_begins();
-                run.spawn(move |run| run.copy(&source));
+                run.spawn(move |run| {
+                    run.take_in(source.seq, &source.display, || run.stage(&source));
+                });
+            }
+            Entry::Remote(remote) => {
+                run.window.copy_begins();
+                run.spawn(move |run| {
+                    run.take_in(remote.seq, &remote.display, || run.stage_remote(&remote));
+                });
             }
             Entry::Unreadable(unreadable) => run.fail(seq, display, unreadable.error.into()),
         }
@@ -327,14 +353,19 @@ impl Run {
     }
 
     /// First task of an input.
-    fn copy(self: &Arc<Self>, source: &Source) {
-        let (seq, display) = (source.seq, source.display.clone());
+    fn take_in(
+        self: &Arc<Self>,
+        seq: Seq,
+        display: &str,
+        stage: impl FnOnce() -> Result<Copied, PrepareError>,
+    ) {
+        let display = display.to_owned();
         let copied = {
             let _span = tracing::info_span!("copy", seq = seq.0).entered();
-            caught(&display, || self.stage(source))
+            caught(&display, stage)
         };
         let bytes = match &copied {
-            Ok(Copied::New(staged)) => staged.original.size,
+            Ok(Copied::New(staged)) => staged.original.size(),
             _ => 0,
         };
         self.window.copy_ends(bytes);
@@ -365,16 +396,28 @@ impl Run {
         let staging = self.staging.create()?;
         let staged = input::stage(source, staging, self.input_bytes_max, &self.stop)?;
         let hash = staged.original.hash;
-        if (self.is_known)(&hash, &staged.media_type) {
-            return Ok(Copied::Known(hash));
+        if let Some(known) = (self.is_known)(Asked::Bytes(&hash, &staged.media_type)) {
+            return Ok(Copied::Known(known));
         }
+        Ok(Copied::New(Box::new(staged)))
+    }
+
+    /// A remote document: known by its identity, before anything is asked of the service.
+    fn stage_remote(&self, remote: &Remote) -> Result<Copied, PrepareError> {
+        if self.stop.load(Ordering::SeqCst) {
+            return Err(PrepareError::Cancelled(remote.display.clone()));
+        }
+        if let Some(known) = (self.is_known)(Asked::Remote(&remote.id)) {
+            return Ok(Copied::Known(known));
+        }
+        let staged = input::stage_remote(remote, self.staging.create()?);
         Ok(Copied::New(Box::new(staged)))
     }
 
     /// Second task of an input.
     fn convert(self: &Arc<Self>, hash: ContentHash, staged: Staged) {
         let (seq, display) = (staged.seq, staged.display.clone());
-        let bytes = staged.original.size;
+        let bytes = staged.original.size();
         let converted = caught(&display, || {
             fault::panic_for(&display);
             self.converter.convert(staged)
@@ -405,7 +448,7 @@ impl Run {
                     self.spawn(move |run| run.convert(hash, staged));
                 }
                 Decision::Skip(seq, staged, reason) => {
-                    self.window.recount(staged.original.size, 0);
+                    self.window.recount(staged.original.size(), 0);
                     let display = staged.display.clone();
                     drop(staged);
                     self.send(Message::Skipped {

@@ -91,10 +91,14 @@ impl Rig {
             jobs,
             allowance: Allowance::default(),
             converter_options: Vec::new(),
+            via: None,
             cache: None,
             strict: false,
             again: false,
-            is_known: Box::new(|hash, _| *hash == ContentHash::of(b"known")),
+            is_known: Box::new(|asked| match asked {
+                Asked::Bytes(hash, _) => (*hash == ContentHash::of(b"known")).then_some(*hash),
+                Asked::Remote(_) => None,
+            }),
             cancel: self.cancel,
         };
         let preparations = start_with(

@@ -1,6 +1,6 @@
 //! Prepared documents for the tests of this room.
 
-use super::{Analysis, PreparedDocument, ReadyFile, StagingDir};
+use super::{Analysis, Original, PreparedDocument, ReadyFile, StagingDir};
 use crate::kb::{ContentHash, PluginDigest, Seq, SourceKey};
 use crate::plugin::{JobReport, PluginIdentity};
 
@@ -16,7 +16,8 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
     PreparedDocument {
         seq: Seq(seq),
         staging,
-        original: file("input.md"),
+        original: Original::of_file(file("input.md")),
+        cloud: None,
         display: format!("{seq}.md"),
         key: SourceKey::new(format!("key-{seq}")),
         file_name: format!("{seq}.md"),

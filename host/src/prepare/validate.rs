@@ -55,6 +55,18 @@ pub(super) fn outline(untrusted: &[OutlineEntry]) -> (Vec<Heading>, usize) {
     (headings, untrusted.len().saturating_sub(OUTLINE_MAX))
 }
 
+/// The file name that a service has for a document: the last part of what may be a path of any
+/// system's; `None` if nothing of it can be a name.
+pub(super) fn remote_name(untrusted: &str) -> Option<String> {
+    let name = line(untrusted, crate::kb::LINE_CHARS_MAX)?;
+    let last = name
+        .as_str()
+        .rsplit(['/', '\\'])
+        .find(|part| !part.trim().is_empty())?;
+    let last = last.trim();
+    (!last.trim_matches('.').is_empty()).then(|| last.to_owned())
+}
+
 /// A page number from 1.
 pub(super) fn page(untrusted: Option<u32>) -> Option<u32> {
     untrusted.filter(|page| *page > 0)
@@ -131,6 +143,22 @@ impl Warnings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_at_a_service_are_the_last_part_of_a_path() {
+        let check = |name: &str, expected: Option<&str>| {
+            assert_eq!(remote_name(name).as_deref(), expected, "{name:?}");
+        };
+        check("report.pdf", Some("report.pdf"));
+        check(r"C:\Users\Ada\Q3 report.pdf", Some("Q3 report.pdf"));
+        check("/home/ada/../x.pdf", Some("x.pdf"));
+        check(r"mixed/of\both.pdf", Some("both.pdf"));
+        check("folder/", Some("folder"));
+        check("a\u{1b}[2J\nb.pdf", Some("a [2J b.pdf"));
+        for none in ["", "/", r"\\", "..", "a/..", " . "] {
+            check(none, None);
+        }
+    }
 
     #[test]
     fn keys_have_one_form() {

@@ -28,6 +28,17 @@ struct Policy {
     format: u32,
     #[serde(default)]
     limits: WantedLimits,
+    #[serde(default)]
+    pageindex: PageIndex,
+}
+
+/// What cloud converters may do on behalf of this user.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PageIndex {
+    /// Hosts or origins that images may be taken from; `egress` judges them.
+    #[serde(default)]
+    image_hosts: Vec<String>,
 }
 
 /// The limits that this user grants at most; what is not named is bounded by the host alone.
@@ -35,33 +46,46 @@ struct Policy {
 /// # Errors
 /// If there is a policy that cannot be read.
 pub(crate) fn limits() -> Result<WantedLimits, StoreError> {
+    Ok(of_user()?.map_or_else(WantedLimits::default, |policy| policy.limits))
+}
+
+/// The hosts that this user grants cloud converters for images, as they are written.
+///
+/// # Errors
+/// If there is a policy that cannot be read.
+pub(crate) fn pageindex_image_hosts() -> Result<Vec<String>, StoreError> {
+    Ok(of_user()?.map_or_else(Vec::new, |policy| policy.pageindex.image_hosts))
+}
+
+fn of_user() -> Result<Option<Policy>, StoreError> {
     match config_dir() {
         Some(dir) => read(&dir),
-        None => Ok(WantedLimits::default()),
+        None => Ok(None),
     }
 }
 
-fn read(config: &Path) -> Result<WantedLimits, StoreError> {
+fn read(config: &Path) -> Result<Option<Policy>, StoreError> {
     let Some(dir) = PrivateDir::open_existing(config)? else {
-        return Ok(WantedLimits::default());
+        return Ok(None);
     };
     let Some(bytes) = dir.read(POLICY, POLICY_BYTES_MAX)? else {
-        return Ok(WantedLimits::default());
+        return Ok(None);
     };
-    parse(&bytes).map_err(|reason| StoreError::Policy {
+    let policy = parse(&bytes).map_err(|reason| StoreError::Policy {
         path: dir.path().join(POLICY),
         reason: SafeLine::new(&reason).to_string(),
-    })
+    })?;
+    Ok(Some(policy))
 }
 
-fn parse(bytes: &[u8]) -> Result<WantedLimits, String> {
+fn parse(bytes: &[u8]) -> Result<Policy, String> {
     let text = std::str::from_utf8(bytes).map_err(|_| "it is no UTF-8".to_owned())?;
     let policy: Policy = toml::from_str(text).map_err(|error| error.message().to_owned())?;
     if policy.format != FORMAT {
         return Err(format!("format {} is not {FORMAT}", policy.format));
     }
     policy.limits.check()?;
-    Ok(policy.limits)
+    Ok(policy)
 }
 
 #[cfg(test)]
@@ -71,11 +95,15 @@ mod tests {
     #[test]
     fn a_policy_is_strict() {
         let good = parse(b"format = 1\n[limits]\nmemory_mib = 64\n").unwrap();
-        assert_eq!(good.named(), [("memory_mib", 64)]);
+        assert_eq!(good.limits.named(), [("memory_mib", 64)]);
+        let good = parse(b"format = 1\n[pageindex]\nimage_hosts = [\"a.example\"]\n").unwrap();
+        assert_eq!(good.pageindex.image_hosts, ["a.example"]);
         for bad in [
             &b""[..],
             b"format = 2",
             b"format = 1\nallow = true",
+            b"format = 1\n[pageindex]\nimage_hosts = \"a.example\"",
+            b"format = 1\n[pageindex]\nurl = \"https://a.example\"",
             b"format = 1\n[limits]\nmemory = 1",
             b"format = 1\n[limits]\nmemory_mib = 0",
             b"format = 1\n[limits]\nmemory_mib = 4097",

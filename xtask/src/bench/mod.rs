@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what this machine measures, beside the project's goals. It drives the
 //! release binary and fails only if a command fails, never because one is slow.
 
+mod cloud;
 mod corpus;
 mod report;
 mod rig;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::bench::cloud;
 use crate::bench::corpus;
 use crate::bench::report::{Goal, Report, median};
 use crate::bench::rig::Rig;
@@ -109,6 +110,8 @@ pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
         Some(_) => scale::measure(&rig, quick, &mut report)?,
         None => report.skip("cost of an add by the size of the KB", "no strace here"),
     }
+
+    cloud::measure(&rig, quick, &mut report)?;
 
     let pdfs = pdfs(repo, effort.pdf_step)?;
     let batch = Batch {

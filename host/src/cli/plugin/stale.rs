@@ -14,7 +14,7 @@ use super::DIGEST_DIGITS;
 use crate::enumerate::{self, Kind, Met};
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbError, KbRoot, SafeLine, shell_word as word};
-use crate::plugin::{Maker, PluginSet};
+use crate::plugin::{Maker, PluginSet, is_cloud_world};
 use crate::prepare::{Converter, Made};
 
 /// A document and its converters, as a registry that may be a stranger's names them.
@@ -106,6 +106,10 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError
             answer.unknown += 1;
             continue;
         };
+        // What a service would make of it today, nobody knows.
+        if is_cloud_world(&made.by.world) {
+            continue;
+        }
         let media_type = media_type_now(&plugins, &root, &row).unwrap_or(made.media_type.clone());
         let makers = plugins.makers(&media_type);
         if is_among(&made, &makers) {

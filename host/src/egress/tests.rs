@@ -1,0 +1,1 @@
+//! Calls against small servers of this test.
