@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, at, never, select_biased};
 
-use crate::kb::{ContentHash, DocName, KbPath, SafeLine, Seq};
+use crate::kb::{CheckpointKey, ContentHash, DocName, KbPath, SafeLine, Seq};
 use crate::mutation::MutationError;
-use crate::prepare::{Message, Preparations, PrepareError, PreparedDocument, SkipReason};
+use crate::prepare::{
+    CheckpointRequest, Message, Preparations, PrepareError, PreparedDocument, SkipReason,
+};
 
 /// Documents in one mutation at the most: bounds the journal and the time the lock is held.
 pub const GROUP_DOCUMENTS_MAX: usize = 64;
@@ -61,6 +63,13 @@ pub trait SerialOwner {
 
     /// The name under which these bytes are registered now.
     fn registered_name(&mut self, hash: &ContentHash) -> Option<DocName>;
+
+    /// Keeps what an interrupted conversion shall go on with, in place of what was kept under `key`;
+    /// no bytes forget it. On the medium when it returns.
+    ///
+    /// # Errors
+    /// If it was not kept, or nobody knows: no document fails by it.
+    fn keep_checkpoint(&mut self, key: &CheckpointKey, state: &[u8]) -> Result<(), MutationError>;
 
     /// The end of a run: folds the write-ahead log into the registry, so that a copied KB is whole.
     ///
@@ -182,7 +191,9 @@ pub fn drive(
     let mut queue = CommitQueue::default();
     let mut end = RunEnd::default();
     while queue.popped() < total && end.stop.is_none() && !cancel.load(Ordering::SeqCst) {
-        let turn = gather(preparations, &mut queue, total);
+        let turn = gather(preparations, &mut queue, total, &mut |request| {
+            keep(request, owner, cancel);
+        });
         if turn.is_empty() {
             break;
         }
@@ -194,8 +205,23 @@ pub fn drive(
 }
 
 /// Waits for the message whose turn it is, then collects what follows it: until the group is full,
-/// or nothing more came in time. Empty if the workers are gone.
-fn gather(preparations: &Preparations, queue: &mut CommitQueue, total: u64) -> Vec<Message> {
+/// or nothing more came in time. Empty if the workers are gone. Checkpoints that come meanwhile go to
+/// `keep` at once.
+fn gather(
+    preparations: &Preparations,
+    queue: &mut CommitQueue,
+    total: u64,
+    keep: &mut dyn FnMut(CheckpointRequest),
+) -> Vec<Message> {
+    // What came while a group was committed. A worker asks again only when it was answered, so that
+    // these are no more than there are workers; what follows them waits for what can be committed.
+    let asked = preparations.checkpoints.len();
+    preparations
+        .checkpoints
+        .try_iter()
+        .take(asked)
+        .for_each(&mut *keep);
+    let mut requests = preparations.checkpoints.clone();
     let mut turn = Vec::new();
     let mut deadline = None;
     while turn.len() < GROUP_DOCUMENTS_MAX {
@@ -206,24 +232,55 @@ fn gather(preparations: &Preparations, queue: &mut CommitQueue, total: u64) -> V
         if queue.popped() == total {
             break;
         }
-        let received = match deadline {
-            None if turn.is_empty() => preparations
-                .messages
-                .recv()
-                .map_err(|_| RecvTimeoutError::Disconnected),
-            None => {
-                let until = Instant::now() + GROUP_WAIT_MAX;
-                deadline = Some(until);
-                preparations.messages.recv_deadline(until)
-            }
-            Some(until) => preparations.messages.recv_deadline(until),
+        let until = match turn.is_empty() {
+            true => None,
+            false => Some(*deadline.get_or_insert_with(|| Instant::now() + GROUP_WAIT_MAX)),
         };
-        match received {
-            Ok(message) => queue.push(message),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+        match wait(&preparations.messages, &requests, until) {
+            Some(Come::Message(message)) => queue.push(message),
+            Some(Come::Checkpoint(request)) => keep(request),
+            Some(Come::NoMoreCheckpoints) => requests = never(),
+            None => break,
         }
     }
     turn
+}
+
+/// What the workers sent.
+enum Come {
+    Message(Message),
+    Checkpoint(CheckpointRequest),
+    NoMoreCheckpoints,
+}
+
+/// Waits for what comes next, a message first, and a checkpoint only before `until`: a flood of them
+/// holds no group up. `None` if nothing came until then, or the workers are gone.
+fn wait(
+    messages: &Receiver<Message>,
+    requests: &Receiver<CheckpointRequest>,
+    until: Option<Instant>,
+) -> Option<Come> {
+    let end = until.map_or_else(never, at);
+    select_biased! {
+        recv(messages) -> message => message.ok().map(Come::Message),
+        recv(end) -> _ => None,
+        recv(requests) -> request => {
+            Some(request.map_or(Come::NoMoreCheckpoints, Come::Checkpoint))
+        }
+    }
+}
+
+/// Has a checkpoint kept and tells the worker that waits.
+fn keep(request: CheckpointRequest, owner: &mut dyn SerialOwner, cancel: &AtomicBool) {
+    // A worker that gave up was told so, and may send other bytes since.
+    if cancel.load(Ordering::SeqCst) || !request.is_waited_for() {
+        return request.answer(false);
+    }
+    let kept = owner.keep_checkpoint(&request.key, &request.state);
+    if let Err(error) = &kept {
+        tracing::debug!(%error, "a checkpoint is not kept");
+    }
+    request.answer(kept.is_ok());
 }
 
 /// Commits the ready documents of one turn and tells what became of every message, in order.

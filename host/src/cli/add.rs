@@ -127,7 +127,8 @@ impl Run {
             engine::load(&self.plugins, &inputs.sources)?;
         }
         let staging = Arc::new(open_staging(&self.root)?);
-        let catalogue = Mutex::new(catalogue);
+        let catalogue = Arc::new(Mutex::new(catalogue));
+        let resumed = Arc::clone(&catalogue);
         let reconvert = self.reconvert.then(|| Arc::clone(&self.plugins));
         let options = prepare::Options {
             jobs: self.jobs,
@@ -138,6 +139,10 @@ impl Run {
             strict: self.conversion.strict,
             again: self.reconvert,
             is_known: Box::new(move |asked| is_known(&catalogue, asked, reconvert.as_deref())),
+            resume: Box::new(move |key| {
+                let catalogue = resumed.lock().unwrap_or_else(PoisonError::into_inner);
+                catalogue.checkpoint(key)
+            }),
             cancel: Arc::clone(&self.signals.cancel),
         };
         let plugins = Arc::clone(&self.plugins);

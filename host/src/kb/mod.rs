@@ -2,6 +2,7 @@
 //! configuration and the registry's readers. Nothing in this room writes.
 
 pub(crate) mod beneath;
+pub(crate) mod checkpoint;
 pub mod clock;
 pub mod config;
 mod error;
@@ -19,6 +20,7 @@ mod text;
 pub mod view;
 pub(crate) mod walk;
 
+pub use checkpoint::{CHECKPOINT_BYTES_MAX, CheckpointKey};
 pub use error::{KbError, PathError};
 pub use ids::{ContentHash, DocName, PluginDigest, Seq, SourceKey};
 pub use path::{KbPath, KbPathError};

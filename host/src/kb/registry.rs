@@ -11,7 +11,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
 use super::{
-    ContentHash, DocName, KbError, KbPath, KbRoot, RemoteId, SafeLine, SourceKey, layout, openkb,
+    CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, RemoteId, SafeLine, SourceKey,
+    layout, openkb,
 };
 
 /// Version of the schema below, kept in `meta`.
@@ -317,6 +318,20 @@ impl Catalogue {
             }
             Backend::OpenKb(_) => Ok(None),
         }
+    }
+
+    /// What an interrupted conversion left under `key`, as it is at this moment: 1 to
+    /// [`super::CHECKPOINT_BYTES_MAX`] bytes for the component that kept them. A registry that cannot
+    /// be read has nothing.
+    #[must_use]
+    pub fn checkpoint(&self, key: &CheckpointKey) -> Option<Vec<u8>> {
+        let Backend::Registry(reader) = &self.backend else {
+            return None;
+        };
+        reader.checkpoint(key).unwrap_or_else(|error| {
+            tracing::debug!(%error, "a checkpoint cannot be read");
+            None
+        })
     }
 
     /// Whether the KB still has only OpenKB's registry.

@@ -493,6 +493,7 @@ impl Work<'_> {
             shared: &shared,
             removed: &removed,
             exports: self.export.as_ref().map(|export| export.digests.clone()),
+            checkpoints: &self.plan.checkpoints,
         })?;
         Ok(self.guard.storage.point("registry.after")?)
     }

@@ -5,6 +5,7 @@
 
 mod aftermath;
 mod backup;
+mod checkpoints;
 mod coordinator;
 mod drain;
 mod error;

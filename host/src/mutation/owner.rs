@@ -1,8 +1,10 @@
 //! The serial owner as the commit queue and `remove` see it: takes groups, gives verdicts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::backup;
+use super::checkpoints;
 use super::coordinator::{self, End};
 use super::guard::{self, MutationGuard};
 use super::plan::{self, Plan, Slot};
@@ -11,11 +13,14 @@ use super::removal::{self, Removal, RemovalOutcome};
 use super::{AcquireError, MutationError, OwnerOptions};
 use crate::commit::{GROUP_DOCUMENTS_MAX, GroupOutcome, Receipt, SerialOwner, Verdict};
 use crate::kb::registry::Catalogue;
-use crate::kb::{ContentHash, DocName, KbRoot, SafeLine, layout};
+use crate::kb::{CheckpointKey, ContentHash, DocName, KbRoot, SafeLine, layout};
 use crate::prepare::PreparedDocument;
 
 /// Documents that one mutation removes at the most: bounds the journal and the time the lock is held.
 pub const REMOVALS_MAX: usize = GROUP_DOCUMENTS_MAX;
+
+/// A checkpoint waits no longer for the lock: its worker waits for it, and so does what else is ready.
+const CHECKPOINT_LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// A page that an editor saves while it is planned is planned again this often.
 const PLANS_MAX: u32 = 3;
@@ -27,6 +32,8 @@ pub struct Owner {
     options: OwnerOptions,
     /// The connection of the last commit: it folds the log at the end of the run.
     registry: Option<Registry>,
+    /// Something was committed: there is something new to back up.
+    has_committed: bool,
     /// What skipped inputs are looked up in; closed before each commit.
     catalogue: Option<Catalogue>,
 }
@@ -39,6 +46,7 @@ impl Owner {
             root,
             options,
             registry: None,
+            has_committed: false,
             catalogue: None,
         }
     }
@@ -245,6 +253,7 @@ impl Owner {
                     warnings,
                 } => {
                     self.registry = Some(guard.release());
+                    self.has_committed = true;
                     return Attempt::Done(Done {
                         told,
                         set_aside,
@@ -379,6 +388,20 @@ impl SerialOwner for Owner {
         Some(row.doc_name)
     }
 
+    fn keep_checkpoint(&mut self, key: &CheckpointKey, state: &[u8]) -> Result<(), MutationError> {
+        self.catalogue = None;
+        let span = tracing::info_span!("keep_checkpoint");
+        let _entered = span.enter();
+        let mut options = self.options.clone();
+        options.lock.wait = options.lock.wait.min(CHECKPOINT_LOCK_WAIT_MAX);
+        // Nobody's document waits for this lock.
+        options.lock.on_wait = None;
+        let guard = guard::acquire(&self.root, &options)?;
+        checkpoints::keep(&guard, key, state)?;
+        self.registry = Some(guard.release());
+        Ok(())
+    }
+
     fn finish(&mut self) -> Result<(), MutationError> {
         self.catalogue = None;
         let Some(registry) = self.registry.take() else {
@@ -386,6 +409,9 @@ impl SerialOwner for Owner {
         };
         registry.checkpoint()?;
         drop(registry);
+        if !self.has_committed {
+            return Ok(());
+        }
         backup::daily(&self.root, &self.options.clock)
     }
 }

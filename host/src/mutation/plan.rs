@@ -12,7 +12,9 @@ use super::touched::{Content, TouchedPaths};
 use crate::compile::{self, IndexFacts, NamedDocument};
 use crate::effects::Effect;
 use crate::kb::registry::DocumentRow;
-use crate::kb::{ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names};
+use crate::kb::{
+    CheckpointKey, ContentHash, DocName, KbError, KbPath, SafeLine, identity, layout, names,
+};
 use crate::prepare::{Directories, Made, PreparedDocument, Provenance, ReadyFile};
 
 /// Digits of the source key's hash that a name can get, in turn, until it is free.
@@ -53,6 +55,8 @@ pub(super) struct Plan<'a> {
     /// Directories to be made, parents first.
     pub(super) made_dirs: Vec<KbPath>,
     pub(super) effects: Vec<Effect>,
+    /// Checkpoints of the conversions whose results are in the KB after it.
+    pub(super) checkpoints: Vec<CheckpointKey>,
 }
 
 impl Plan<'_> {
@@ -116,6 +120,8 @@ pub(super) fn plan_add<'a>(
         });
         effects.push(Effect::ExportHashes);
     }
+    let planned = group.iter().take(slots.len());
+    let checkpoints = planned.filter_map(|document| document.checkpoint).collect();
     let epoch = guard.registry.meta_integer("epoch")?;
     guard.storage.point("plan.after")?;
     Ok(Plan {
@@ -128,6 +134,7 @@ pub(super) fn plan_add<'a>(
         touched,
         made_dirs,
         effects,
+        checkpoints,
     })
 }
 

@@ -279,6 +279,12 @@ fn build(
         epoch + 1,
         &found,
     )?;
+    registry.add_checkpoint_table()?;
+    let is_own_base = report.base.as_ref() == Some(&layout::registry_db());
+    if !is_own_base {
+        // What a backup remembers may be of documents that were committed since.
+        registry.forget_checkpoints()?;
+    }
     let (time, id) = (
         options.clock.record_time(),
         format!("rebuild-{}", random_hex(8)?),
@@ -288,7 +294,7 @@ fn build(
         registry: &registry,
         time: &time,
         id: &id,
-        is_own_base: report.base.as_ref() == Some(&layout::registry_db()),
+        is_own_base,
     };
     let imported = imported.unwrap_or_default();
     reconcile::reconcile(&work, &imported, &mut report.recovered)?;

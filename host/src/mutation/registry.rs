@@ -10,8 +10,11 @@ use super::journal::random_hex;
 use super::storage::Storage;
 use super::{MutationError, fault};
 use crate::compile::IndexFacts;
+use crate::kb::checkpoint::CHECKPOINT_SCHEMA;
 use crate::kb::registry::{DocumentRow, EXCHANGE_SCHEMA, Reader, SCHEMA, SCHEMA_VERSION, harden};
-use crate::kb::{ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb};
+use crate::kb::{
+    CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb,
+};
 use crate::prepare::TermKind;
 
 /// The registry, open for writing. Reads go through [`Reader`].
@@ -80,6 +83,8 @@ pub(super) struct Transaction<'a> {
     pub(super) removed: &'a [KbPath],
     /// Digests of `hashes.json` that are ours: the file found, and the one this commit exports.
     pub(super) exports: Option<(String, String)>,
+    /// Checkpoints of the conversions that this commit has the results of.
+    pub(super) checkpoints: &'a [CheckpointKey],
 }
 
 impl Registry {
@@ -98,6 +103,7 @@ impl Registry {
         }
         registry.migrate()?;
         registry.add_exchange_tables()?;
+        registry.add_checkpoint_table()?;
         Ok(Some(registry))
     }
 
@@ -163,6 +169,7 @@ impl Registry {
         registry.batch("BEGIN IMMEDIATE")?;
         registry.batch(SCHEMA)?;
         registry.batch(EXCHANGE_SCHEMA)?;
+        registry.batch(CHECKPOINT_SCHEMA)?;
         let meta = "INSERT INTO meta (key, value) VALUES (?1, ?2)";
         let connection = &registry.reader.connection;
         connection
@@ -399,6 +406,9 @@ impl Registry {
         }
         if let Some((found, written)) = &work.exports {
             self.set_exchanged(found, written)?;
+        }
+        for key in work.checkpoints {
+            self.forget_checkpoint(key)?;
         }
         self.execute(
             "INSERT INTO mutations (id, kind, epoch, documents, committed_at) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -189,6 +189,7 @@ pub(super) fn plan_removal(
         touched,
         made_dirs: Vec::new(),
         effects,
+        checkpoints: Vec::new(),
     };
     Ok((plan, verdicts))
 }

@@ -20,6 +20,8 @@ use crate::kb::{ContentHash, KbRoot, PluginDigest, Seq, SourceKey, layout};
 use crate::plugin::PluginIdentity;
 use crate::prepare::{Original, PreparedDocument, ReadyFile, StagingRoot};
 
+mod checkpoints;
+
 /// The id of a mutation whose owner died.
 const DEAD: &str = "000000000009-deadbeef";
 
@@ -101,6 +103,7 @@ impl Bench {
             file_name,
             extension: "md".to_owned(),
             media_type: "text/markdown".to_owned(),
+            checkpoint: None,
             plugin: PluginIdentity {
                 name: "markdown".to_owned(),
                 version: "0.1.0".to_owned(),

@@ -9,13 +9,14 @@ use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
 use super::bindings::{FileConverter, FileConverterPre};
+use super::checkpoints::Keeper;
 use super::fault;
 use super::memory::MemoryMeter;
 use super::quota::Quota;
 use super::state::JobState;
 use super::stdio;
 use super::watch::Watch;
-use super::{JobFailure, JobReport, Limits, Surroundings};
+use super::{Checkpoints, JobFailure, JobReport, Limits, Surroundings};
 use crate::egress::Client;
 
 /// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
@@ -41,6 +42,8 @@ pub(super) struct Sandbox<'a> {
     pub(super) cancel: &'a Arc<AtomicBool>,
     /// The service that the guest may call, if it may call one.
     pub(super) service: Option<&'a Client>,
+    /// Who keeps its checkpoints, if somebody does.
+    pub(super) checkpoints: Option<&'a Arc<dyn Checkpoints>>,
 }
 
 impl Sandbox<'_> {
@@ -97,6 +100,7 @@ impl Sandbox<'_> {
         state.session = self
             .service
             .map(|client| client.session(self.cancel.clone(), self.staged.cloned()));
+        state.keeper = Keeper::new(self.checkpoints.cloned());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);

@@ -121,6 +121,7 @@ impl RemoteCatalog<'_> {
             limits: &limits,
             cancel: self.cancel,
             service: Some(self.service),
+            checkpoints: None,
         };
         let (result, report) = sandbox.run_in(pre.engine(), |store| {
             let guest = pre.instantiate(&mut *store)?;

@@ -165,6 +165,7 @@ impl Plugin {
         let sandbox = Sandbox {
             output: None,
             service: None,
+            checkpoints: None,
             ..sandbox(job, self.0.world, None)
         };
         let request = request(job);
@@ -221,6 +222,7 @@ impl Plugin {
             cancel: probe.cancel,
             staged: None,
             service: None,
+            checkpoints: None,
         };
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
@@ -263,6 +265,7 @@ fn sandbox<'a>(job: &'a Job, world: World, staged: Option<&'a PathBuf>) -> Sandb
         cancel: &job.cancel,
         staged,
         service: job.service.as_ref().filter(|_| world == World::Cloud),
+        checkpoints: job.checkpoints.as_ref(),
     }
 }
 
@@ -290,7 +293,7 @@ fn request(job: &Job) -> types::Request {
         output: "/out".to_owned(),
         assets: assets.collect(),
         options: job.options.clone(),
-        resume: None,
+        resume: job.resume.clone(),
     }
 }
 

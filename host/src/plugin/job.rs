@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{Limits, Surroundings};
+use super::{Checkpoints, Limits, Surroundings};
 use crate::egress::{Client, Usage};
 use crate::kb::{ContentHash, RemoteId};
 
@@ -56,6 +56,10 @@ pub struct Job {
     pub surroundings: Surroundings,
     /// Set to end the job at the next tick.
     pub cancel: Arc<AtomicBool>,
+    /// What an earlier, interrupted run of this job left.
+    pub resume: Option<Vec<u8>>,
+    /// Who keeps what the guest leaves for a later run; without one it is told that nothing is kept.
+    pub checkpoints: Option<Arc<dyn Checkpoints>>,
 }
 
 /// What a file in `/out` is for.

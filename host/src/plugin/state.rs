@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::Surroundings;
 use super::bindings::{job, types};
+use super::checkpoints::Keeper;
 use super::clocks::VirtualClock;
 use super::filesystem::Places;
 use super::memory::MemoryMeter;
@@ -65,6 +66,8 @@ pub(super) struct JobState {
     pub(super) cancel: Arc<AtomicBool>,
     /// The calls of a cloud converter; none in any other call.
     pub(super) session: Option<Session>,
+    /// Keeps nothing until the call is given somebody who does.
+    pub(super) keeper: Keeper,
     progress: Gate,
 }
 
@@ -99,6 +102,7 @@ impl JobState {
             log: Vec::new(),
             cancel,
             session: None,
+            keeper: Keeper::default(),
             progress: Gate::default(),
         }
     }
@@ -149,9 +153,8 @@ impl job::Host for JobState {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    /// Nobody resumes a conversion yet, so nothing is kept, and the guest is told so.
-    fn checkpoint(&mut self, _state: Vec<u8>) -> bool {
-        false
+    fn checkpoint(&mut self, state: Vec<u8>) -> bool {
+        self.keeper.keep(&state)
     }
 }
 

@@ -76,6 +76,8 @@ impl Rig {
                 input_bytes_max: MIB,
             },
             cancel: Arc::new(AtomicBool::new(false)),
+            resume: None,
+            checkpoints: None,
         };
         Self { temporary, job }
     }

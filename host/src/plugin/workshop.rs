@@ -199,6 +199,7 @@ pub(super) fn describe(
         ..Limits::default()
     };
     let sandbox = Sandbox {
+        checkpoints: None,
         input: None,
         output: None,
         seed: &[0; 32],

@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cache::{Key, PrepareCache};
+use super::checkpoints::Keeping;
 use super::collect::{self, CollectError, Collected};
 use super::input::{self, Staged};
 use super::validate::{self, Warnings};
 use super::{
     Analysis, CloudOrigin, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot,
-    assets, contest, rehearsal, staging,
+    assets, contest, fault, rehearsal, staging,
 };
 use crate::egress::Client;
 use crate::enumerate::Source;
-use crate::kb::{ContentHash, RemoteId, SafeLine};
+use crate::kb::{CheckpointKey, ContentHash, RemoteId, SafeLine};
 use crate::plugin::{
     Allowance, ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits,
     Plugin, PluginIdentity, PluginSet, Surroundings,
@@ -26,7 +27,8 @@ use crate::plugin::{
 /// What converts a staged input. The pool knows no more of it.
 pub(super) trait Convert: Send + Sync {
     /// Converts; the staging directory goes into the document, or away.
-    fn convert(&self, staged: Staged) -> Result<PreparedDocument, PrepareError>;
+    /// What it leaves for a later run goes by `keeping`.
+    fn convert(&self, staged: Staged, keeping: &Keeping) -> Result<PreparedDocument, PrepareError>;
 }
 
 /// A converter that takes every input, and the service that it calls for it.
@@ -51,7 +53,8 @@ pub(super) struct Conversion {
 }
 
 impl Convert for Conversion {
-    fn convert(&self, staged: Staged) -> Result<PreparedDocument, PrepareError> {
+    fn convert(&self, staged: Staged, keeping: &Keeping) -> Result<PreparedDocument, PrepareError> {
+        let account = self.via.as_ref().map(|via| via.service.service().account());
         let call = Call {
             limits: &self.allowance.limits,
             options: &self.options,
@@ -62,6 +65,9 @@ impl Convert for Conversion {
             converter: self.via.as_ref().map(|via| &via.plugin),
             service: self.via.as_ref().map(|via| &via.service),
             cancel: &self.cancel,
+            keeping: Some(keeping),
+            is_remote: self.via.is_some(),
+            account: account.as_ref(),
         };
         let (document, _converted) = convert_with(&self.plugins, staged, &self.allowance, &call)?;
         Ok(document)
@@ -146,6 +152,9 @@ fn prepare_single(
         converter: single.converter,
         service: None,
         cancel: &single.cancel,
+        keeping: None,
+        is_remote: false,
+        account: None,
     };
     convert_with(plugins, staged, single.allowance, &call)
 }
@@ -161,6 +170,27 @@ struct Call<'a> {
     converter: Option<&'a Plugin>,
     service: Option<&'a Client>,
     cancel: &'a Arc<AtomicBool>,
+    /// The way to who keeps checkpoints, where there is one.
+    keeping: Option<&'a Keeping>,
+    /// Whether the converter works at a remote service, and may keep checkpoints. A file is converted
+    /// again in less time than it would take to go on.
+    is_remote: bool,
+    /// Digest of the account that it works for.
+    account: Option<&'a [u8; 32]>,
+}
+
+impl<'a> Call<'a> {
+    /// Where this converter's checkpoints for a source are kept, if they are.
+    fn checkpoint(
+        &self,
+        source: &ContentHash,
+        plugin: &PluginIdentity,
+    ) -> Option<(&'a Keeping, CheckpointKey)> {
+        let keeping = self.keeping?;
+        let keeps = self.is_remote || fault::keeps_checkpoints();
+        let key = CheckpointKey::new(source, &plugin.digest, self.account);
+        keeps.then_some((keeping, key))
+    }
 }
 
 /// A component as the pipeline sees it.
@@ -244,9 +274,16 @@ fn convert_staged(
     }
     let cached = cached.map(|(cache, key)| (cache, key.with_assets(&job, &resolved.hashes)));
 
+    let checkpoint = call.checkpoint(&staged.original.hash, guest.identity());
     let (converted, used, collected) = match replay(&staged, &mut warnings, cached.as_ref())? {
         Some(replayed) => replayed,
-        None => convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?,
+        None => {
+            if let Some((keeping, key)) = checkpoint {
+                job.resume = keeping.resume(&key);
+                job.checkpoints = Some(keeping.keeper(key));
+            }
+            convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?
+        }
     };
     merge(&mut report, used);
     add_denied(&mut report.denied, denied);
@@ -263,6 +300,7 @@ fn convert_staged(
         plugin: guest.identity().clone(),
         again: call.again,
         is_cloud: call.service.is_some(),
+        checkpoint: checkpoint.map(|(_, key)| key),
         report,
         limits: job.limits,
         assets,
@@ -387,6 +425,8 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
         limits: call.limits.clone(),
         surroundings: call.surroundings,
         cancel: Arc::clone(call.cancel),
+        resume: None,
+        checkpoints: None,
     }
 }
 
@@ -458,6 +498,7 @@ struct Run {
     plugin: PluginIdentity,
     again: bool,
     is_cloud: bool,
+    checkpoint: Option<CheckpointKey>,
     report: JobReport,
     limits: Limits,
     assets: Vec<(String, ContentHash)>,
@@ -505,6 +546,7 @@ fn document(
         cloud,
         extension: staged.extension,
         media_type: staged.media_type,
+        checkpoint: run.checkpoint,
         plugin: run.plugin,
         again: run.again,
         report: run.report,
@@ -625,13 +667,31 @@ mod tests {
                 pages: Some(0),
                 outline: Vec::new(),
                 metadata: vec![("Author".to_owned(), "x".to_owned())],
-                warnings: vec![format!("{} assets", job.assets.len())],
+                warnings: std::iter::once(format!("{} assets", job.assets.len()))
+                    .chain(checkpointed(job))
+                    .collect(),
             };
             (Ok(converted), report)
         }
     }
 
+    /// What a job came with from an earlier run, and whether more is kept.
+    fn checkpointed(job: &Job) -> Option<String> {
+        let keeper = job.checkpoints.as_ref()?;
+        let resumed = job.resume.as_deref().map(String::from_utf8_lossy);
+        Some(format!("{resumed:?} kept {}", keeper.keep(b"state")))
+    }
+
     fn run(dir: &Path, guest: &Native) -> Result<PreparedDocument, PrepareError> {
+        run_keeping(dir, guest, None, false)
+    }
+
+    fn run_keeping(
+        dir: &Path,
+        guest: &Native,
+        keeping: Option<&Keeping>,
+        is_remote: bool,
+    ) -> Result<PreparedDocument, PrepareError> {
         let input = dir.join("Input.MD");
         fs::write(&input, "# Heading\n\nSome words of a document.\n").unwrap();
         fs::create_dir_all(dir.join("staging")).unwrap();
@@ -658,6 +718,9 @@ mod tests {
             converter: None,
             service: None,
             cancel: &cancel,
+            keeping,
+            is_remote,
+            account: Some(&[7; 32]),
         };
         convert_staged(guest, staged, &call, Warnings::default(), Vec::new())
             .map(|(document, _)| document)
@@ -693,6 +756,36 @@ mod tests {
         assert_eq!(staged_entries(dir.path()), 2);
         document.discard().unwrap();
         assert_eq!(staged_entries(dir.path()), 0);
+    }
+
+    #[test]
+    fn only_what_a_remote_service_does_is_gone_on_with() {
+        let dir = tempfile::tempdir().unwrap();
+        let guest = Native::new();
+        let source = ContentHash::of(b"# Heading\n\nSome words of a document.\n");
+        let key = CheckpointKey::new(&source, &guest.identity.digest, Some(&[7; 32]));
+        let resume = move |asked: &CheckpointKey| (*asked == key).then(|| b"earlier".to_vec());
+        let (keeping, requests) = Keeping::new(Box::new(resume), Arc::default());
+        let said = |keeping, is_remote| {
+            let document = run_keeping(dir.path(), &guest, keeping, is_remote).unwrap();
+            let warnings = document.warnings.iter().map(ToString::to_string);
+            (document.checkpoint, warnings.collect::<Vec<_>>())
+        };
+        assert_eq!(
+            said(Some(&keeping), false),
+            (None, vec!["0 assets".to_owned()])
+        );
+        assert_eq!(said(None, true), (None, vec!["0 assets".to_owned()]));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let request = requests.recv().unwrap();
+                assert_eq!((request.key, &*request.state), (key, &b"state"[..]));
+                request.answer(true);
+            });
+            let resumed = "Some(\"earlier\") kept true".to_owned();
+            let expected = (Some(key), vec!["0 assets".to_owned(), resumed]);
+            assert_eq!(said(Some(&keeping), true), expected);
+        });
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a preparation hands over: a converted document without a name.
 
-use crate::kb::{ContentHash, PathError, RemoteId, SafeLine, Seq, SourceKey};
+use crate::kb::{CheckpointKey, ContentHash, PathError, RemoteId, SafeLine, Seq, SourceKey};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
 use super::{Directories, Placeholders, StagingDir};
@@ -161,6 +161,8 @@ pub struct PreparedDocument {
     pub extension: String,
     /// Media type that chose the converter.
     pub media_type: String,
+    /// What its conversion may have left for a later one: forgotten with the commit.
+    pub checkpoint: Option<CheckpointKey>,
     /// Who converted it.
     pub plugin: PluginIdentity,
     /// Whether it shall take the place of what another converter made of the same source.

@@ -40,6 +40,12 @@ mod switches {
         }
     }
 
+    /// Whether a rig lets converters of files keep checkpoints, so that they can be seen to: with
+    /// `KBHOST_TEST_CHECKPOINTS`.
+    pub(in super::super) fn keeps_checkpoints() -> bool {
+        std::env::var_os("KBHOST_TEST_CHECKPOINTS").is_some()
+    }
+
     /// Whether a rig runs without a part of the protection, to see that it notices: `FILE_SYNC` or
     /// `DIR_SYNC`.
     pub(in super::super) fn is_left_out(part: &str) -> bool {
@@ -65,9 +71,13 @@ mod switches {
 
     pub(in super::super) fn panic_for(_: &str) {}
 
+    pub(in super::super) fn keeps_checkpoints() -> bool {
+        false
+    }
+
     pub(in super::super) fn is_left_out(_: &str) -> bool {
         false
     }
 }
 
-pub(super) use switches::{copied, delay, is_left_out, panic_for};
+pub(super) use switches::{copied, delay, is_left_out, keeps_checkpoints, panic_for};

@@ -6,6 +6,7 @@
 mod assets;
 mod beneath;
 mod cache;
+mod checkpoints;
 mod collect;
 mod contest;
 mod convert;
@@ -27,6 +28,7 @@ mod validate;
 mod window;
 
 pub use cache::PrepareCache;
+pub use checkpoints::{CheckpointRequest, Resume};
 pub use convert::{Single, Via, prepare_one, rehearse};
 pub use document::{
     Analysis, AnalysisTerm, CloudOrigin, Heading, Original, PreparedDocument, ReadyFile,

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::checkpoints::{CheckpointRequest, Keeping, Resume};
 use super::convert::{Conversion, Convert};
 use super::input::{self, Staged};
 use super::intake::{Decision, Intake};
@@ -92,6 +93,8 @@ pub struct Options {
     /// Whether the registry has what would be made of an input: asked after hashing, before
     /// converting.
     pub is_known: IsKnown,
+    /// What an interrupted run left for a conversion that may keep checkpoints: asked right before it.
+    pub resume: Resume,
     /// Set to stop: inputs not yet started are reported as cancelled.
     pub cancel: Arc<AtomicBool>,
 }
@@ -101,6 +104,8 @@ pub struct Options {
 pub struct Preparations {
     /// One message for each sequence number, in order of completion.
     pub messages: Receiver<Message>,
+    /// Checkpoints to be kept at once, out of all order. Each has a worker that waits.
+    pub checkpoints: Receiver<CheckpointRequest>,
     /// Gives room back.
     pub window: Arc<Window>,
     stop: Arc<AtomicBool>,
@@ -186,8 +191,10 @@ fn start_with(
 ) -> Preparations {
     let (sender, messages) = unbounded();
     let window = Arc::new(Window::new(options.jobs));
+    let (keeping, checkpoints) = Keeping::new(options.resume, Arc::clone(&stop));
     let mut preparations = Preparations {
         messages,
+        checkpoints,
         window: Arc::clone(&window),
         stop: Arc::clone(&stop),
         supervisor: None,
@@ -202,6 +209,7 @@ fn start_with(
     };
     let run = Arc::new(Run {
         converter,
+        keeping,
         runner,
         staging,
         is_known: options.is_known,
@@ -321,6 +329,7 @@ fn supervise(run: &Arc<Run>, entries: Vec<Entry>, cancel: &AtomicBool) {
 /// What the workers of a run share.
 struct Run {
     converter: Box<dyn Convert>,
+    keeping: Keeping,
     runner: Box<dyn Runner>,
     staging: Arc<StagingRoot>,
     is_known: IsKnown,
@@ -420,7 +429,7 @@ impl Run {
         let bytes = staged.original.size();
         let converted = caught(&display, || {
             fault::panic_for(&display);
-            self.converter.convert(staged)
+            self.converter.convert(staged, &self.keeping)
         });
         let decisions = self.intake().settle(seq, hash, converted.is_ok());
         match converted {

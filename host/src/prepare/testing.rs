@@ -23,6 +23,7 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
         file_name: format!("{seq}.md"),
         extension: "md".to_owned(),
         media_type: "text/markdown".to_owned(),
+        checkpoint: None,
         plugin: PluginIdentity {
             name: "test".to_owned(),
             version: "1.0.0".to_owned(),
