@@ -10,6 +10,7 @@ mod bindings {
 }
 
 mod kit;
+mod resume;
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
@@ -92,6 +93,9 @@ impl Guest for Hostile {
         }
         if let Some(result) = lie(&word, &argument) {
             return result;
+        }
+        if word == "checkpoint" {
+            return resume::checkpoint(&argument, &request);
         }
         if let Some(result) = kit::behave(&word, &argument, &request) {
             return result;
