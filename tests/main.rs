@@ -14,6 +14,8 @@ mod support;
 mod add;
 mod authoring;
 mod bad_input;
+#[cfg(feature = "fault-points")]
+mod checkpoints;
 mod choosing;
 mod cli;
 mod cloud;

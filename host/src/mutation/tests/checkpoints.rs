@@ -87,6 +87,23 @@ fn the_last_bytes_count_and_none_forget_them() {
 }
 
 #[test]
+fn a_checkpoint_is_on_the_medium_when_it_is_told() {
+    let bench = Bench::new();
+    let guard = bench.acquire().unwrap();
+    crate::mutation::checkpoints::keep(&guard, &key("a"), b"state").unwrap();
+    let pragma = |name: &str| {
+        let found = guard
+            .registry
+            .connection
+            .query_row(name, [], |row| row.get(0));
+        found.unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let full: i64 = pragma("PRAGMA synchronous");
+    assert_eq!(full, 2, "FULL: the log is synced when COMMIT returns");
+    assert!(guard.registry.connection.is_autocommit());
+}
+
+#[test]
 fn a_run_that_only_kept_checkpoints_makes_no_backup() {
     let bench = Bench::new();
     let backups = || fs::read_dir(bench.path(".openkb/kbhost/backup")).map_or(0, Iterator::count);
