@@ -112,6 +112,35 @@ Options:
 }
 
 #[test]
+fn help_of_show() {
+    let said = Env::empty().run(["show", "--help"]);
+    let own = said.stdout.split("Global options:").next().unwrap();
+    assert_eq!(
+        own,
+        "\
+Print a document's text
+
+Usage: kbhost show [OPTIONS] <DOC>
+
+Arguments:
+  <DOC>  Name, file name, or a part of either that only one document has
+
+Options:
+      --source                  The converted text; the default
+      --summary                 The summary page
+      --tree                    The section tree of a long document
+      --pages <PAGES>           Pages of a long document, for example 3,10-14
+      --node <ID>               A section of a long document with its text, by its id in the tree
+      --lock-timeout <SECONDS>  How long to wait for the lock [default: 60 on a terminal, else 10]
+      --no-wait                 Do not wait for the lock
+  -h, --help                    Print help
+  -V, --version                 Print version
+
+"
+    );
+}
+
+#[test]
 fn version_and_missing_command() {
     let env = Env::empty();
     let version = format!("kbhost {}\n", env!("CARGO_PKG_VERSION"));

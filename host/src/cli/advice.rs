@@ -102,6 +102,32 @@ pub(super) fn advice(error: &CommandError) -> Advice {
             "if the page was deleted by hand, take it from a backup or add a changed version of \
              the document with `kbhost add PATH`",
         ),
+        CommandError::NoTree { name, is_long } => {
+            let hint = match is_long {
+                true => format!("print its pages with `kbhost show {name} --pages 1-3`"),
+                false => {
+                    format!("long documents have one; print this one with `kbhost show {name}`")
+                }
+            };
+            Advice::new(Failed, "no-tree", hint)
+        }
+        CommandError::NoNode { name, .. } => {
+            let hint = format!("list its nodes with `kbhost show {name} --tree`");
+            Advice::new(Failed, "no-node", hint)
+        }
+        CommandError::NoPages(name) => {
+            let hint = format!("print the whole text with `kbhost show {name}`");
+            Advice::new(Failed, "no-pages", hint)
+        }
+        CommandError::NoSuchPages { name, .. } => {
+            let hint = format!("`kbhost show {name} --tree` lists its sections with their pages");
+            Advice::new(Usage, "no-such-pages", hint)
+        }
+        CommandError::PagesInvalid { .. } => Advice::new(
+            Failed,
+            "pages-invalid",
+            "somebody else wrote the file; see what else is wrong with `kbhost doctor`",
+        ),
         CommandError::Stdout(_) => Advice::without_hint(Failed, "stdout"),
         CommandError::Signals(_) => Advice::without_hint(Failed, "signals"),
         CommandError::Interrupted(exit) => Advice::without_hint(*exit, "interrupted"),

@@ -6,8 +6,10 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::show::PageRanges;
 use crate::authoring::Language;
 use crate::kb::config::{Jobs, parse_jobs};
+use crate::kb::tree::NodeId;
 
 /// A lock that is not free after a day is somebody's mistake.
 const LOCK_TIMEOUT_SECONDS_MAX: u64 = 86_400;
@@ -514,8 +516,25 @@ pub(super) struct ShowArgs {
     /// The summary page
     #[arg(long)]
     pub(super) summary: bool,
+    /// The section tree of a long document
+    #[arg(long, conflicts_with_all = ["source", "summary"])]
+    pub(super) tree: bool,
+    /// Pages of a long document, for example 3,10-14
+    #[arg(long, value_name = "PAGES", value_parser = PageRanges::parse,
+        conflicts_with_all = ["source", "summary", "tree"])]
+    pub(super) pages: Option<PageRanges>,
+    /// A section of a long document with its text, by its id in the tree
+    #[arg(long, value_name = "ID", value_parser = node_id,
+        conflicts_with_all = ["source", "summary", "tree", "pages"])]
+    pub(super) node: Option<NodeId>,
     #[command(flatten)]
     pub(super) wait: WaitArgs,
+}
+
+/// Reads the id of a node of a section tree.
+fn node_id(typed: &str) -> Result<NodeId, String> {
+    let number = typed.parse().map(NodeId);
+    number.map_err(|_| "an id is a number such as 0007; `show DOC --tree` lists them".to_owned())
 }
 
 #[derive(Args, Debug)]

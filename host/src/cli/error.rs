@@ -10,7 +10,8 @@ use super::exit::Exit;
 use super::terminal::one_line;
 use crate::authoring::BuildError;
 use crate::enumerate::EnumerateError;
-use crate::kb::{DocName, KbError, KbPath, PathError};
+use crate::kb::tree::NodeId;
+use crate::kb::{DocName, KbError, KbPath, PathError, SafeLine};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::PluginError;
 use crate::prepare::{PrepareError, StagingError};
@@ -113,6 +114,43 @@ pub(super) enum CommandError {
         name: DocName,
         /// Where its page belongs.
         path: KbPath,
+    },
+    /// A document has no section tree.
+    #[error("document `{name}` has no section tree")]
+    NoTree {
+        /// The document.
+        name: DocName,
+        /// Whether it has pages.
+        is_long: bool,
+    },
+    /// A section tree has no such node.
+    #[error("the section tree of document `{name}` has no node `{id}`")]
+    NoNode {
+        /// The document.
+        name: DocName,
+        /// What was asked for.
+        id: NodeId,
+    },
+    /// A short document is asked for pages.
+    #[error("document `{0}` has no pages of its own: it is a short one")]
+    NoPages(DocName),
+    /// None of the pages asked for is there.
+    #[error("document `{name}` has no page {pages}: it has {count}")]
+    NoSuchPages {
+        /// The document.
+        name: DocName,
+        /// What was asked for.
+        pages: String,
+        /// How many pages it has.
+        count: u32,
+    },
+    /// The page texts of a document are none.
+    #[error("`{path}` holds no page texts: {reason}")]
+    PagesInvalid {
+        /// Where they lie.
+        path: KbPath,
+        /// What is wrong.
+        reason: SafeLine,
     },
     /// stdout takes nothing more, for another reason than a closed pipe.
     #[error("write to standard output")]

@@ -1,4 +1,7 @@
-//! `show`: prints the text of a document.
+//! `show`: prints the text of a document, or parts of a long one.
+
+mod long;
+mod ranges;
 
 use std::sync::Arc;
 
@@ -14,6 +17,9 @@ use crate::kb::config::Config;
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{KbPath, KbRoot, SafeLine, layout};
 use crate::mutation::{OwnerOptions, PageReader};
+
+use long::Wanted;
+pub(super) use ranges::PageRanges;
 
 /// No page is larger: a converter's whole output is bounded by as much.
 const PAGE_BYTES_MAX: u64 = 1 << 30;
@@ -34,16 +40,17 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
     let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
     let reader = PageReader::open(&root, &owner_options(settings, args))?;
     // Under the same lock as the page: both are of one commit.
-    let found = Catalogue::open(&root)?.find(&args.document)?;
-    let document = the_one(found, "show", &args.document)?;
+    let catalogue = Catalogue::open(&root)?;
+    let document = the_one(catalogue.find(&args.document)?, "show", &args.document)?;
+    if let Some(wanted) = Wanted::of(args) {
+        return long::run(ui, reader, &catalogue, &document, &wanted);
+    }
     let page = page_of(&document, args.summary);
     let read = reader.read(&page, PAGE_BYTES_MAX);
     let warnings = reader.warnings().to_vec();
     // Whoever reads what is printed may take an hour.
     drop(reader);
-    for warning in &warnings {
-        ui.warning(warning.as_str());
-    }
+    tell(ui, &warnings);
     let Some(bytes) = read? else {
         let name = document.doc_name;
         return Err(CommandError::NoPage { name, path: page });
@@ -64,6 +71,13 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
         print(ui, &bytes);
     }
     Ok(Exit::Done)
+}
+
+/// Warns of what the page reader met.
+fn tell(ui: &mut Ui, warnings: &[SafeLine]) {
+    for warning in warnings {
+        ui.warning(warning.as_str());
+    }
 }
 
 /// How the lock is taken, and how what a crash left is undone before the page is read.

@@ -9,6 +9,7 @@ mod page;
 mod pages;
 mod plain;
 mod render;
+mod sections;
 mod summary;
 mod terms;
 mod words;

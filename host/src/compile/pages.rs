@@ -12,6 +12,7 @@ use super::render::{
     RELATED_DOCUMENTS, TermPage, document_entry, is_ours_alone, related_document, source,
     summary_page, summary_target,
 };
+use crate::kb::tree::Tree;
 use crate::kb::view::{IndexSection, KbView, Mention};
 use crate::kb::{DocName, KbError, KbPath, SafeLine, layout};
 use crate::prepare::{Analysis, AnalysisTerm, TermKind};
@@ -35,6 +36,8 @@ pub struct NamedDocument<'a> {
     pub metadata: &'a [(String, SafeLine)],
     /// What prepare found out.
     pub analysis: &'a Analysis,
+    /// The section tree of a long document.
+    pub tree: Option<&'a Tree>,
 }
 
 /// A page as it should be.

@@ -3,7 +3,7 @@
 use super::escape;
 use super::page::Page;
 use super::pages::NamedDocument;
-use super::terms;
+use super::{sections, terms};
 use crate::kb::view::{Listed, Mention};
 use crate::kb::{DocName, KbPath, SafeLine, layout};
 use crate::prepare::{AnalysisTerm, TermKind};
@@ -267,6 +267,9 @@ pub(super) fn summary_page(
     for paragraph in analysis.summary.iter().filter(|line| !line.is_empty()) {
         page.push_str(&format!("\n{}\n", escape::paragraph(paragraph.as_str())));
     }
+    if let Some(tree) = document.tree {
+        sections::write(&mut page, tree, document.name);
+    }
     for kind in [TermKind::Concept, TermKind::Entity] {
         let mut of_kind: Vec<_> = related
             .iter()
@@ -308,9 +311,14 @@ fn front_matter(document: &NamedDocument<'_>, title: &str) -> String {
         );
     }
     put("doc_type", doc_type(document));
+    // Of a long document the peer reads the pages.
+    let text_ending = match doc_type(document) {
+        "pageindex" => "json",
+        _ => "md",
+    };
     put(
         "full_text",
-        &escape::quoted(&format!("sources/{}.md", document.name)),
+        &escape::quoted(&format!("sources/{}.{text_ending}", document.name)),
     );
     if let Some(pages) = document.page_count {
         put("pages", &pages.to_string());

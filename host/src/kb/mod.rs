@@ -11,12 +11,14 @@ mod ids;
 pub mod layout;
 pub mod names;
 pub(crate) mod openkb;
+pub mod pages;
 mod path;
 pub mod registry;
 mod remote;
 mod root;
 pub mod search;
 mod text;
+pub mod tree;
 pub mod view;
 pub(crate) mod walk;
 

@@ -10,17 +10,22 @@ use std::path::Path;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
+use super::tree::{self, ReadError, Tree};
 use super::{
     CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, RemoteId, SafeLine, SourceKey,
     layout, openkb,
 };
 
 /// Version of the schema below, kept in `meta`.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 /// The oldest schema that is read as it is. The writer brings it to [`SCHEMA_VERSION`] before it
 /// changes anything; a reader needs none of what was added since.
 const SCHEMA_VERSION_MIN: i64 = 1;
+
+/// The schemas that brought tables: an older one lacks them.
+const SCHEMA_WITH_TERM_PAGES: i64 = 2;
+const SCHEMA_WITH_TREES: i64 = 3;
 
 /// Tables of `registry.db`.
 ///
@@ -28,7 +33,7 @@ const SCHEMA_VERSION_MIN: i64 = 1;
 /// end of `hashes.json`, and so does the export. `pages` holds the digest of each official file as we
 /// wrote it. `mutations` is what recovery asks: an id in it is committed. `term_pages` numbers the
 /// pages of terms in the order in which they were made; like a document's, an ordinal is never used
-/// again: the last one given is in `meta`.
+/// again: the last one given is in `meta`. `trees` holds the section trees of long documents.
 pub(crate) const SCHEMA: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE documents (
@@ -57,6 +62,7 @@ CREATE TABLE documents (
     mutation TEXT
 );
 CREATE INDEX documents_raw_path ON documents (raw_path);
+CREATE INDEX documents_doc_id ON documents (doc_id) WHERE doc_id IS NOT NULL;
 CREATE TABLE terms (
     kind TEXT NOT NULL, slug TEXT NOT NULL, ordinal INTEGER NOT NULL REFERENCES documents ON DELETE CASCADE,
     label TEXT NOT NULL,
@@ -74,6 +80,7 @@ CREATE TABLE term_pages (
     kind TEXT NOT NULL, slug TEXT NOT NULL, ordinal INTEGER NOT NULL,
     PRIMARY KEY (kind, slug), UNIQUE (kind, ordinal)
 ) WITHOUT ROWID;
+CREATE TABLE trees (ordinal INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE, json TEXT NOT NULL);
 ";
 
 /// Tables of the exchange with OpenKB; a registry that lacks them gets them when it is opened for
@@ -92,6 +99,10 @@ CREATE TABLE IF NOT EXISTS openkb_base (
     name_fold TEXT PRIMARY KEY, digest BLOB CHECK (digest IS NULL OR length(digest) = 32), exported INTEGER NOT NULL
 ) WITHOUT ROWID;
 ";
+
+/// Bytes of a section tree in the registry: as many nodes as there can be, with all that is kept of
+/// each, in the scripts that need most bytes for a character.
+const TREE_BYTES_MAX: i64 = 128 << 20;
 
 /// Tells of ordinals that are none: one row, or none. See [`super::view::ORDINAL_MAX`].
 const ORDINALS_BEYOND: &str = "
@@ -289,6 +300,17 @@ impl Catalogue {
         reader.provenance(ordinal)
     }
 
+    /// The section tree of a document; `None` if it has none, or was registered before trees were.
+    ///
+    /// # Errors
+    /// If the registry cannot be read, or what it holds is no tree.
+    pub fn tree(&self, ordinal: i64) -> Result<Option<Tree>, KbError> {
+        match &self.backend {
+            Backend::Registry(reader) => reader.tree(ordinal),
+            Backend::OpenKb(_) => Ok(None),
+        }
+    }
+
     /// The document that these bytes are registered as.
     ///
     /// # Errors
@@ -466,6 +488,37 @@ impl Reader {
         Ok(found.map_err(|e| self.failed(e))?.flatten())
     }
 
+    /// The section tree of a document.
+    pub(crate) fn tree(&self, ordinal: i64) -> Result<Option<Tree>, KbError> {
+        if self.meta_integer("schema")? < SCHEMA_WITH_TREES {
+            return Ok(None);
+        }
+        let sql = "SELECT CASE WHEN length(CAST(json AS BLOB)) <= ?2 THEN json END, pages \
+                   FROM trees JOIN documents USING (ordinal) WHERE ordinal = ?1";
+        let found = self
+            .connection
+            .query_row(sql, [ordinal, TREE_BYTES_MAX], |row| {
+                let pages: Option<i64> = row.get(1)?;
+                Ok((row.get::<_, Option<String>>(0)?, pages))
+            })
+            .optional();
+        let Some((json, pages)) = found.map_err(|e| self.failed(e))? else {
+            return Ok(None);
+        };
+        let no_tree = |reason: &str| {
+            self.invalid(&format!(
+                "the section tree of document {ordinal} is none: {reason}"
+            ))
+        };
+        let json = json.ok_or_else(|| no_tree("it is too large"))?;
+        let pages = pages.and_then(|pages| u32::try_from(pages).ok());
+        match tree::read(json.as_bytes(), pages.unwrap_or(0)) {
+            Ok((tree, _)) => Ok(Some(tree)),
+            Err(ReadError::Invalid(reason)) => Err(no_tree(&reason)),
+            Err(ReadError::Io(error)) => Err(no_tree(&error.to_string())),
+        }
+    }
+
     /// An integer of `meta`.
     pub(crate) fn meta_integer(&self, key: &str) -> Result<i64, KbError> {
         self.connection
@@ -566,10 +619,15 @@ impl Reader {
             })
             .map_err(|e| self.failed(e))?;
         let found = columns(&self.connection).map_err(|e| self.failed(e))?;
-        let is_first = self.meta_integer("schema")? == SCHEMA_VERSION_MIN;
+        let schema = self.meta_integer("schema")?;
+        let since = |table: &str| match table {
+            "term_pages" => SCHEMA_WITH_TERM_PAGES,
+            "trees" => SCHEMA_WITH_TREES,
+            _ => SCHEMA_VERSION_MIN,
+        };
         let missing = expected
             .difference(&found)
-            .filter(|(table, _)| !(is_first && table == "term_pages"));
+            .filter(|(table, _)| schema >= since(table));
         Ok(missing
             .map(|(table, column)| format!("table `{table}` has no column `{column}`"))
             .collect())

@@ -19,6 +19,13 @@ CREATE TABLE term_pages (
 ) WITHOUT ROWID;
 ";
 
+/// Schema 2 to 3: long documents get section trees, of which those that are there have none, and
+/// documents are found by their id at a service.
+const FROM_2_TO_3: &str = "
+CREATE TABLE trees (ordinal INTEGER PRIMARY KEY REFERENCES documents ON DELETE CASCADE, json TEXT NOT NULL);
+CREATE INDEX documents_doc_id ON documents (doc_id) WHERE doc_id IS NOT NULL;
+";
+
 /// Pages of terms without an ordinal get one behind all that have one, in the order of the second
 /// document of each, which is the one that made the page. Pages that stayed without two documents,
 /// because people wrote on them, come last.
@@ -81,10 +88,14 @@ impl Registry {
         self.batch("BEGIN IMMEDIATE")?;
         // Another owner cannot be between: the lock is held. The version is asked again all the
         // same, because the statements below must not run twice.
-        if self.meta_integer("schema")? == 1 {
+        let schema = self.meta_integer("schema")?;
+        if schema < 2 {
             self.batch(FROM_1_TO_2)?;
             self.batch(NUMBER_NEW)?;
             self.write_index_meta()?;
+        }
+        if schema < 3 {
+            self.batch(FROM_2_TO_3)?;
             self.execute(
                 "UPDATE meta SET value = ?1 WHERE key = 'schema'",
                 params![SCHEMA_VERSION],
@@ -99,7 +110,8 @@ impl Registry {
     /// # Errors
     /// If it cannot be read.
     pub(super) fn migrate_for_reading(&self) -> Result<(), MutationError> {
-        if self.meta_integer("schema")? == SCHEMA_VERSION {
+        // Nobody who only reads misses the table of trees.
+        if self.meta_integer("schema")? > 1 {
             return Ok(());
         }
         self.batch(&FROM_1_TO_2.replacen("CREATE TABLE", "CREATE TEMP TABLE", 1))?;

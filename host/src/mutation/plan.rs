@@ -332,6 +332,10 @@ fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
         }),
         plugin: format!("{} {}", document.plugin.name, document.plugin.version),
         provenance: provenance(document),
+        tree: document
+            .tree
+            .as_ref()
+            .map(|tree| serde_json::to_string(tree).expect("BUG: lines and numbers are JSON")),
         terms: terms
             .map(|term| (term.kind, term.slug.clone(), term.label.clone()))
             .collect(),
@@ -370,19 +374,21 @@ fn declare_files(
         let text = placeholders.resolve(&text, Directories { images, members });
         Ok::<_, MutationError>(Content::Rendered(text))
     };
-    let main = if placeholders.is_empty() {
-        staged(ready(), &document.main)
-    } else {
-        let name = &row.doc_name;
-        let (images, members) = (format!("images/{name}/"), format!("members/{name}/"));
-        resolved(&document.main, &images, &members)?
-    };
-    files.push((row.source_path.clone(), main));
-    if let Some(pages) = &document.pages_json {
-        files.push((
-            layout::source_pages_json(&row.doc_name),
-            staged(ready(), pages),
-        ));
+    let name = &row.doc_name;
+    // Each file names images and members as seen from where its reader starts: the page from its own
+    // folder, the page texts from the wiki's, as the peer's do. A document's name needs no escape in
+    // JSON.
+    let long = document.pages_json.as_ref();
+    let long = long.map(|pages| (layout::source_pages_json(name), pages, "sources/"));
+    let main = (row.source_path.clone(), &document.main, "");
+    for (path, file, prefix) in std::iter::once(main).chain(long) {
+        let content = if placeholders.is_empty() {
+            staged(ready(), file)
+        } else {
+            let images = format!("{prefix}images/{name}/");
+            resolved(file, &images, &format!("{prefix}members/{name}/"))?
+        };
+        files.push((path, content));
     }
     let images_dir = layout::images_dir(&row.doc_name);
     for image in &document.images {
@@ -453,6 +459,7 @@ fn named<'a>(document: &'a PreparedDocument, row: &'a Row) -> NamedDocument<'a> 
         page_count: row.pages,
         metadata: &document.metadata,
         analysis: &document.analysis,
+        tree: document.tree.as_ref(),
     }
 }
 

@@ -235,7 +235,7 @@ impl Reconciling<'_> {
 
     /// The row of a document whose original was replaced after the base was made.
     fn updated(
-        &self,
+        &mut self,
         row: &DocumentRow,
         entry: Option<&Imported>,
         raw: Option<KbPath>,
@@ -355,7 +355,7 @@ impl Reconciling<'_> {
 
     /// What the files tell of a document.
     fn restored(
-        &self,
+        &mut self,
         name: &DocName,
         raw: Option<KbPath>,
         source: Option<KbPath>,
@@ -363,6 +363,15 @@ impl Reconciling<'_> {
         size: Option<u64>,
     ) -> Result<Restored, MutationError> {
         let storage = self.work.storage;
+        // With page texts alone another program made it, and no tree of it was ever registered.
+        if storage.is_file(&layout::source_pages_json(name))?
+            && storage.is_file(&layout::source_page(name))?
+        {
+            self.recovered.lose(&format!(
+                "`{name}`: no file has its section tree; it is there again once the document is \
+                 removed and added anew"
+            ));
+        }
         let facts = survey::facts(storage.root(), name, source.as_ref(), &self.terms);
         let mut files = survey::files(storage, name, raw.as_ref(), source.as_ref())?;
         // Nobody edits originals and images. Of pages, members among them, nothing tells what was

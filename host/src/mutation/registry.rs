@@ -60,6 +60,8 @@ pub(super) struct Row {
     pub(super) cloud: Option<String>,
     pub(super) plugin: String,
     pub(super) provenance: String,
+    /// The section tree, JSON.
+    pub(super) tree: Option<String>,
     pub(super) terms: Vec<(TermKind, String, SafeLine)>,
     /// Official files of this document.
     pub(super) files: Vec<(KbPath, ContentHash)>,
@@ -545,7 +547,23 @@ impl Registry {
         let ordinal = row
             .ordinal
             .unwrap_or_else(|| self.reader.connection.last_insert_rowid());
+        self.write_tree(ordinal, row.tree.as_deref())?;
         self.write_terms_and_files(ordinal, &row.terms, &row.files)
+    }
+
+    /// Gives a document its section tree, in place of the one it had.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(super) fn write_tree(&self, ordinal: i64, json: Option<&str>) -> Result<(), MutationError> {
+        self.execute("DELETE FROM trees WHERE ordinal = ?1", params![ordinal])?;
+        if let Some(json) = json {
+            self.execute(
+                "INSERT INTO trees (ordinal, json) VALUES (?1, ?2)",
+                params![ordinal, json],
+            )?;
+        }
+        Ok(())
     }
 
     /// Gives a document its terms, in place of those it had, and its official files.

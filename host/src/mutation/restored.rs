@@ -95,6 +95,8 @@ impl Registry {
             .ordinal
             .unwrap_or_else(|| self.connection.last_insert_rowid());
         self.set_extra(ordinal, &row.extra)?;
+        // Nobody knows the tree of what another program made of it.
+        self.write_tree(ordinal, None)?;
         self.execute("DELETE FROM pages WHERE ordinal = ?1", params![ordinal])?;
         self.write_terms_and_files(ordinal, &row.terms, &row.files)
     }

@@ -182,6 +182,8 @@ pub(super) fn source_of(storage: &Storage, name: &DocName) -> Result<Option<KbPa
         let path = KbPath::new(&format!("{}/{page}", layout::wiki_dir())).ok()?;
         (path.parent() == Some(layout::sources_dir())).then_some(path)
     });
+    // A long document's summary names its page texts; where there is a page too, that is the text.
+    let named = named.filter(|path| *path != layout::source_pages_json(name));
     let candidates = [
         named,
         Some(layout::source_page(name)),

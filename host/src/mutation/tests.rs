@@ -119,6 +119,7 @@ impl Bench {
             members: Vec::new(),
             pages_json: None,
             tree_json: None,
+            tree: None,
             page_count: None,
             outline: Vec::new(),
             metadata: Vec::new(),

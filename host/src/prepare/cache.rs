@@ -29,7 +29,7 @@ const FORMAT: &[u8] = b"kbhost prepared document 2";
 
 /// To be raised when the host gives a converter something else to see, or takes something else of
 /// what it returns: the sandbox, the collector, the validators.
-const HOST_SEMANTICS: u32 = 2;
+const HOST_SEMANTICS: u32 = 3;
 
 /// A larger document is not kept: every worker would hold it in memory.
 const ENTRY_BYTES_MAX: u64 = 64 << 20;

@@ -352,8 +352,13 @@ fn replay(
     let before = warnings.clone();
     let written = kept.write(&staged.staging);
     let collected = written.and_then(|()| {
-        collect::collect(&staged.staging, &kept.converted.files, warnings)
-            .map_err(|error| format!("{error:?}"))
+        collect::collect(
+            &staged.staging,
+            &kept.converted.files,
+            kept.converted.pages,
+            warnings,
+        )
+        .map_err(|error| format!("{error:?}"))
     });
     match collected {
         Ok(collected) => {
@@ -387,7 +392,8 @@ fn convert_fresh(
     });
     let converted = converted.map_err(|error| job_error(staged, error))?;
     let collected = tracing::info_span!("collect", seq).in_scope(|| {
-        let collected = collect::collect(&staged.staging, &converted.files, warnings)?;
+        let collected =
+            collect::collect(&staged.staging, &converted.files, converted.pages, warnings)?;
         sync_original(staged)?;
         Ok(collected)
     });
@@ -557,7 +563,8 @@ fn document(
         members: collected.members,
         pages_json: collected.pages_json,
         tree_json: collected.tree_json,
-        page_count: validate::page(converted.pages),
+        tree: collected.tree,
+        page_count: validate::page(converted.pages).or(collected.last_page),
         outline,
         metadata,
         warnings: warnings.finish(),

@@ -1,5 +1,6 @@
 //! What a preparation hands over: a converted document without a name.
 
+use crate::kb::tree::Tree;
 use crate::kb::{CheckpointKey, ContentHash, PathError, RemoteId, SafeLine, Seq, SourceKey};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
@@ -179,10 +180,12 @@ pub struct PreparedDocument {
     pub images: Vec<ReadyImage>,
     /// Members, in the order declared.
     pub members: Vec<ReadyMember>,
-    /// Page texts of a long document.
+    /// Page texts of a long document, as the host wrote them; links to outputs are placeholders.
     pub pages_json: Option<ReadyFile>,
-    /// Section tree of a long document.
+    /// Section tree of a long document, as the converter wrote it: for comparison, never published.
     pub tree_json: Option<ReadyFile>,
+    /// The section tree, validated.
+    pub tree: Option<Tree>,
     /// Number of pages.
     pub page_count: Option<u32>,
     /// Headings.

@@ -17,6 +17,7 @@ mod fault;
 mod format;
 mod input;
 mod intake;
+mod pages;
 mod placeholder;
 mod pool;
 mod provenance;

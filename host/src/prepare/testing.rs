@@ -39,6 +39,7 @@ pub(super) fn document(seq: u64, staging: StagingDir, markdown: &str) -> Prepare
         members: Vec::new(),
         pages_json: None,
         tree_json: None,
+        tree: None,
         page_count: None,
         outline: Vec::new(),
         metadata: Vec::new(),

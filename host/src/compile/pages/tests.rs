@@ -170,6 +170,7 @@ impl MapView {
             page_count: None,
             metadata: &metadata,
             analysis: &analysis,
+            tree: None,
         };
         let changes = compile(self, &document).unwrap();
         self.apply(&changes);

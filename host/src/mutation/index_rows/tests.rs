@@ -1,4 +1,4 @@
-//! A registry of schema 1 becomes one of schema 2.
+//! A registry of an older schema becomes one of the present schema.
 
 #![expect(
     clippy::disallowed_methods,
@@ -181,6 +181,7 @@ fn what_cannot_be_used_is_not_sound() {
             false,
         ),
         ("DROP TABLE term_pages", false),
+        ("DROP TABLE trees", false),
         (
             "PRAGMA foreign_keys = OFF; INSERT INTO terms VALUES ('concept', 'x', 99, 'x')",
             false,
@@ -198,10 +199,64 @@ fn what_cannot_be_used_is_not_sound() {
         );
     }
     let (_dir, root, db) = of_schema_1();
-    db.execute_batch("UPDATE meta SET value = 3 WHERE key = 'schema'")
+    db.execute_batch("UPDATE meta SET value = 4 WHERE key = 'schema'")
         .unwrap();
     let error = Registry::open(&root).unwrap_err().to_string();
     assert!(error.contains("a newer version"), "{error}");
+}
+
+/// A registry from before section trees is read as one without any, and gets its table when it is
+/// opened for writing.
+#[test]
+fn trees_come_with_schema_3() {
+    let (_dir, root, db) = of_schema_1();
+    drop(Registry::open(&root).unwrap());
+    db.execute_batch("DROP TABLE trees; UPDATE meta SET value = 2 WHERE key = 'schema'")
+        .unwrap();
+    let before = Catalogue::open(&root).unwrap();
+    assert_eq!(before.tree(1).unwrap(), None);
+    assert_eq!(schema(&db), 2);
+    let registry = Registry::open(&root).unwrap().unwrap();
+    assert_eq!(schema(&db), SCHEMA_VERSION);
+    registry.check_all().unwrap();
+    assert_eq!(before.tree(1).unwrap(), None);
+
+    db.execute("UPDATE documents SET pages = 5", []).unwrap();
+    let json = r#"{"structure":[{"title":"One","start_index":1,"end_index":9}]}"#;
+    registry.write_tree(1, Some(json)).unwrap();
+    registry.write_tree(2, Some(json)).unwrap();
+    let tree = before.tree(1).unwrap().unwrap();
+    assert_eq!((tree.nodes[0].start, tree.nodes[0].end), (1, 5));
+    registry.write_tree(1, None).unwrap();
+    assert_eq!(before.tree(1).unwrap(), None);
+    registry
+        .execute("DELETE FROM documents WHERE ordinal = 2", [])
+        .unwrap();
+    let left = |db: &Connection| -> i64 {
+        db.query_row("SELECT count(*) FROM trees", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(left(&db), 0);
+}
+
+/// What stands in the place of a tree is somebody's word.
+#[test]
+fn a_strangers_tree_is_judged() {
+    let (_dir, root, db) = of_schema_1();
+    let registry = Registry::open(&root).unwrap().unwrap();
+    let check = |json: &str, pages: Option<i64>, expected: &str| {
+        db.execute("UPDATE documents SET pages = ?1", [pages])
+            .unwrap();
+        registry.write_tree(1, Some(json)).unwrap();
+        let error = registry.tree(1).unwrap_err();
+        assert!(error.to_string().contains(expected), "{json:.60}: {error}");
+    };
+    let deep = format!(r#"{{"structure":[{}"#, r#"{"nodes":["#.repeat(40));
+    check("x", Some(1), "not JSON");
+    check(&deep, Some(1), "more than 32 levels");
+    check(r#"{"structure":[]}"#, None, "without pages");
+    check(r#"{"structure":[]}"#, Some(-1), "without pages");
+    check(&" ".repeat((128 << 20) + 1), Some(1), "too large");
 }
 
 fn schema(db: &Connection) -> i64 {
