@@ -32,6 +32,7 @@ struct JsonHit<'a> {
     title: &'a str,
     path: &'a str,
     heading: &'a str,
+    page: Option<u32>,
     snippet: String,
     /// Start and end of each match, counted in characters (Unicode scalar values).
     matches: Vec<[usize; 2]>,
@@ -84,6 +85,9 @@ fn lines(hit: &Hit, colour: bool) -> Vec<String> {
     if !heading.is_empty() {
         place.push_str(&format!(" > {heading}"));
     }
+    if let Some(page) = hit.page {
+        place.push_str(&format!(" (page {page})"));
+    }
     let snippet = SafeLine::with_max(&hit.snippet, SNIPPET_CHARS_MAX);
     let mut lines = vec![place];
     if !snippet.is_empty() {
@@ -126,6 +130,7 @@ fn json_hit(hit: &Hit) -> JsonHit<'_> {
         title: &hit.title,
         path: &hit.path,
         heading: &hit.heading,
+        page: hit.page,
         snippet,
         matches,
     }
@@ -142,6 +147,7 @@ mod tests {
             title: "A".to_owned(),
             path: "wiki/sources/a.md".to_owned(),
             heading: heading.to_owned(),
+            page: None,
             snippet: snippet.to_owned(),
         }
     }
@@ -170,6 +176,14 @@ mod tests {
             ["wiki/sources/a.md > Part 1", "    x [2Jy"]
         );
         assert_eq!(lines(&hit("x", ""), false)[0], "wiki/sources/a.md");
+        let of_page = Hit {
+            page: Some(12),
+            ..hit("x", "Part")
+        };
+        assert_eq!(
+            lines(&of_page, false)[0],
+            "wiki/sources/a.md > Part (page 12)"
+        );
         assert_eq!(lines(&hit("", "Part"), false), ["wiki/sources/a.md > Part"]);
     }
 

@@ -103,6 +103,10 @@ struct Reading {
 
 impl Reading {
     fn take(&mut self, kind: BlockKind, text: &str) -> bool {
+        if kind == BlockKind::Page {
+            self.sections.take(kind, text);
+            return true;
+        }
         if self.bytes < SUMMARISED_BYTES_MAX {
             let left = SUMMARISED_BYTES_MAX - self.bytes;
             self.summarise(kind, &text[..text.floor_char_boundary(left)]);
@@ -130,7 +134,7 @@ impl Reading {
                 self.terms.look_at(text);
             }
             BlockKind::Row => self.summariser.look_at_fragment(text),
-            BlockKind::Code => {}
+            BlockKind::Code | BlockKind::Page => {}
         }
     }
 }
@@ -144,6 +148,10 @@ struct Sections {
     text: String,
     /// The heading has a section already.
     continued: bool,
+    /// The page under way, if marks tell of pages.
+    page: Option<u32>,
+    /// The page on which the section under way begins.
+    first_page: Option<u32>,
 }
 
 impl Default for Sections {
@@ -160,14 +168,28 @@ impl Sections {
             heading: String::new(),
             text: String::new(),
             continued: false,
+            page: None,
+            first_page: None,
         }
     }
 
     fn take(&mut self, kind: BlockKind, text: &str) {
-        if kind == BlockKind::Heading {
-            self.open(text);
-        } else {
-            self.add(text);
+        match kind {
+            BlockKind::Heading => self.open(text),
+            BlockKind::Page => self.turn_to(text.parse().ok().filter(|page| *page > 0)),
+            _ => self.add(text),
+        }
+    }
+
+    /// Goes on with another page. A section of one page is found as that page's, until half of all
+    /// sections are used up: the text of the rest counts for more than where exactly it stands.
+    fn turn_to(&mut self, page: Option<u32>) {
+        if !self.text.is_empty() && self.done.len() < self.max / 2 {
+            self.close();
+        }
+        self.page = page;
+        if self.text.is_empty() {
+            self.first_page = page;
         }
     }
 
@@ -213,8 +235,10 @@ impl Sections {
             self.done.push(Section {
                 heading: self.heading.clone(),
                 text,
+                page: self.first_page,
             });
         }
+        self.first_page = self.page;
     }
 
     fn finish(mut self) -> Vec<Section> {
@@ -226,6 +250,38 @@ impl Sections {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sections_know_their_page() {
+        let pages = |markdown: &str| -> Vec<(Option<u32>, String, String)> {
+            let sections = analyse(markdown, None, &[], "x").sections.into_iter();
+            sections
+                .map(|one| (one.page, one.heading, one.text))
+                .collect()
+        };
+        let own = |page, heading: &str, text: &str| (page, heading.to_owned(), text.to_owned());
+        let text = "before\n\n<!-- page 1 -->\n\n# A\n\none\n\n<!-- page 2 -->\n\ntwo\n\n# B\n\n\
+            <!-- page 3 -->\n\nthree\n\n<!-- page 0 -->\n\nnone\n";
+        assert_eq!(
+            pages(text),
+            [
+                own(None, "", "before"),
+                own(Some(1), "A", "one"),
+                own(Some(2), "A", "two"),
+                own(Some(3), "B", "three"),
+                own(None, "B", "none"),
+            ]
+        );
+        // Many pages share sections in the end, and none of their text is lost.
+        let many: String = (1..=3_000)
+            .map(|page| format!("<!-- page {page} -->\n\nword{page}\n\n"))
+            .collect();
+        let found = pages(&many);
+        assert_eq!(found.len(), SECTIONS_MAX / 2 + 3);
+        assert_eq!(found[999], own(Some(1_000), "", "word1000"));
+        assert!(found[1_000].2.starts_with("word1001\nword1002\n"));
+        assert!(found.last().unwrap().2.ends_with("word3000"));
+    }
 
     fn title(markdown: &str, title: Option<&str>) -> String {
         let title = title.map(SafeLine::new);

@@ -25,6 +25,9 @@ const DEFINITIONS_MAX: usize = 10_000;
 /// Bytes of the name of a link definition; CommonMark allows some more.
 const DEFINITION_NAME_BYTES_MAX: usize = 200;
 
+/// Digits of a page number in a mark.
+const PAGE_DIGITS_MAX: usize = 6;
+
 /// What a block of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BlockKind {
@@ -37,6 +40,8 @@ pub(super) enum BlockKind {
     Code,
     /// What HTML leaves when its tags are gone.
     Html,
+    /// The mark `<!-- page N -->` between the pages of a long document: the number. No text.
+    Page,
 }
 
 /// Calls `take` with each block of `markdown` in order until it returns `false`. No block is empty.
@@ -203,6 +208,11 @@ impl Walk {
         self.kind = kind;
         self.soft_break = false;
         let raw = std::mem::take(&mut self.text);
+        if ended == BlockKind::Html
+            && let Some(number) = page_mark(&raw)
+        {
+            return take(BlockKind::Page, number);
+        }
         let text = match ended {
             BlockKind::Html => collapse_lines(&without_tags(&raw)),
             BlockKind::Code => collapse_lines(&raw),
@@ -300,6 +310,14 @@ fn end(walk: &mut Walk, tag: TagEnd, take: &mut dyn FnMut(BlockKind, &str) -> bo
     }
 }
 
+/// The number of the page that a comment says begins here.
+fn page_mark(html: &str) -> Option<&str> {
+    let comment = html.trim().strip_prefix("<!--")?.strip_suffix("-->")?;
+    let number = comment.trim().strip_prefix("page ")?;
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && number.len() <= PAGE_DIGITS_MAX).then_some(number)
+}
+
 /// HTML without comments, tags and the content of scripts and styles.
 fn without_tags(html: &str) -> String {
     let mut text = String::new();
@@ -344,7 +362,7 @@ mod tests {
 
     #[test]
     fn markdown_becomes_what_is_read() {
-        use BlockKind::{Code, Heading, Html, Item, Paragraph, Row};
+        use BlockKind::{Code, Heading, Html, Item, Page, Paragraph, Row};
         let check = |markdown: &str, expected: &[(BlockKind, &str)]| {
             let expected: Vec<_> = expected
                 .iter()
@@ -363,8 +381,20 @@ mod tests {
         check("a ![alt](kbhost-output:x.png) b", &[(Paragraph, "a b")]);
         check(
             "<!-- page 3 -->\n\ntext `code` <b>x</b>",
-            &[(Paragraph, "text code x")],
+            &[(Page, "3"), (Paragraph, "text code x")],
         );
+        check(
+            "a\n\n<!-- page 12 -->\nb\n",
+            &[(Paragraph, "a"), (Page, "12"), (Paragraph, "b")],
+        );
+        for none in [
+            "<!-- page -->",
+            "<!-- page x -->",
+            "<!-- page 1234567 -->",
+            "<!-- page 1 --> <!-- page 2 -->",
+        ] {
+            check(none, &[]);
+        }
         check("one <!-- two --> three", &[(Paragraph, "one three")]);
         check(
             "- one\n- two\n  - three\n",

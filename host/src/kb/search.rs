@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use super::{DocName, KbError, KbPath, KbRoot, SafeLine, is_deceptive, layout};
 
 /// The form of the index; another one is built anew by the next commit.
-pub(crate) const FORMAT: &str = "1";
+pub(crate) const FORMAT: &str = "2";
 
 /// Answers at the most, whatever is asked for.
 const LIMIT_MAX: usize = 1000;
@@ -51,6 +51,8 @@ pub struct Hit {
     pub path: String,
     /// The heading above the passage; empty for none.
     pub heading: String,
+    /// The page of a long document on which the passage begins.
+    pub page: Option<u32>,
     /// The passage; matches stand between U+E000 and U+E001.
     pub snippet: String,
 }
@@ -255,24 +257,25 @@ fn hits(connection: &Connection, query: &str, limit: usize) -> rusqlite::Result<
     // A word in a title or heading weighs more than one in the text.
     let sql = format!(
         "SELECT doc_name, title, path, heading, \
-         snippet(sections, 4, '{MATCH_START}', '{MATCH_END}', '…', {SNIPPET_TOKENS}) \
+         snippet(sections, 4, '{MATCH_START}', '{MATCH_END}', '…', {SNIPPET_TOKENS}), page \
          FROM sections WHERE sections MATCH ?1 \
          ORDER BY bm25(sections, 0.0, 4.0, 0.0, 3.0, 1.0), rowid LIMIT ?2"
     );
     let mut statement = connection.prepare(&sql)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = statement.query_map(rusqlite::params![query, limit], |row| {
-        Ok([
+        let texts = [
             row.get::<_, String>(0)?,
             row.get(1)?,
             row.get(2)?,
             row.get(3)?,
             row.get(4)?,
-        ])
+        ];
+        Ok((texts, row.get::<_, Option<i64>>(5)?))
     })?;
     let mut hits = Vec::new();
     for row in rows {
-        let [doc_name, title, path, heading, snippet] = row?;
+        let ([doc_name, title, path, heading, snippet], page) = row?;
         // Rows that we cannot have written are passed over.
         if let (Some(doc_name), Ok(path)) = (DocName::new(&doc_name), KbPath::new(&path)) {
             hits.push(Hit {
@@ -280,6 +283,7 @@ fn hits(connection: &Connection, query: &str, limit: usize) -> rusqlite::Result<
                 title: shown(&title),
                 path: path.to_string(),
                 heading: shown(&heading),
+                page: page.and_then(|page| u32::try_from(page).ok()),
                 snippet: shown(&snippet),
             });
         }

@@ -132,7 +132,7 @@ fn prepare_schema(transaction: &Transaction<'_>, registry_uuid: &str) -> rusqlit
          DROP TABLE IF EXISTS rows;
          DELETE FROM meta;
          CREATE VIRTUAL TABLE sections USING fts5(
-             doc_name UNINDEXED, title, path UNINDEXED, heading, text,
+             doc_name UNINDEXED, title, path UNINDEXED, heading, text, page UNINDEXED,
              tokenize = 'unicode61 remove_diacritics 2');
          CREATE TABLE rows(doc_name TEXT PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL)
              WITHOUT ROWID;
@@ -180,12 +180,14 @@ fn insert(transaction: &Transaction<'_>, document: &SearchDocument<'_>) -> rusql
         })?;
     let mut last = first - 1;
     let mut statement = transaction.prepare_cached(
-        "INSERT INTO sections(rowid, doc_name, title, path, heading, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO sections(rowid, doc_name, title, path, heading, text, page) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     // A document without text is found by its title.
     let untitled = [Section {
         heading: String::new(),
         text: String::new(),
+        page: None,
     }];
     for (at, (path, sections)) in document.pages.iter().enumerate() {
         let sections = match &**sections {
@@ -201,6 +203,7 @@ fn insert(transaction: &Transaction<'_>, document: &SearchDocument<'_>) -> rusql
                 path.as_str(),
                 index_form(&section.heading),
                 index_form(&section.text),
+                section.page,
             ])?;
         }
     }
@@ -254,6 +257,7 @@ mod tests {
                 .map(|(heading, text)| Section {
                     heading: (*heading).to_owned(),
                     text: (*text).to_owned(),
+                    page: None,
                 })
                 .collect();
             // A second page, of a member, for some.

@@ -112,6 +112,8 @@ pub struct Section {
     pub heading: String,
     /// Plain text.
     pub text: String,
+    /// The page on which it begins, if the converted text tells of pages.
+    pub page: Option<u32>,
 }
 
 /// What can be said of a document by looking at nothing but its converted text. Deterministic.

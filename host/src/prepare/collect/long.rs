@@ -102,10 +102,6 @@ impl Collector {
 }
 
 #[cfg(test)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the tests write what a guest would"
-)]
 mod tests {
     use std::fs::File;
 
