@@ -56,6 +56,15 @@ pub(super) fn keep(
     Ok(storage.point("checkpoint.after")?)
 }
 
+/// Forgets what the conversions of documents left that are in by somebody else's commit. What cannot be
+/// forgotten is pruned one day. An error is as with [`keep`]: the guard must not be used again.
+pub(super) fn forget(guard: &MutationGuard, keys: &[CheckpointKey]) {
+    let forgotten = keys.iter().try_for_each(|key| keep(guard, key, b""));
+    if let Err(error) = forgotten {
+        tracing::debug!(%error, "checkpoints are not forgotten");
+    }
+}
+
 fn record_time(moment: Timestamp) -> String {
     moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

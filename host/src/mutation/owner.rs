@@ -240,6 +240,7 @@ impl Owner {
                 Err(error) => return refused(guard, error),
             };
             if plan.is_empty() {
+                checkpoints::forget(&guard, &plan.checkpoints);
                 return Attempt::Done(Done {
                     told,
                     set_aside: Vec::new(),

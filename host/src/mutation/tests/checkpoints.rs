@@ -133,6 +133,14 @@ fn a_commit_forgets_what_its_documents_left() {
     assert_eq!(named, ["a", "b", "= a"]);
     let kept = ["a", "b", "c", "d"].map(|source| bench.checkpoint(source).is_some());
     assert_eq!(kept, [false, true, false, true]);
+    // Somebody else's commit was first: nothing is left to be changed.
+    let before = bench.history();
+    assert_eq!(
+        bench.commit(vec![bench.resumed(0, "/x/d.md", "# A\n", "d")]),
+        ["= a"]
+    );
+    assert_eq!(bench.checkpoint("d"), None);
+    assert_eq!(bench.history(), before);
 }
 
 /// Goal: a document that is not in has its checkpoint. Method: a folder in the way of its page.
