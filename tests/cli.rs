@@ -56,8 +56,8 @@ fn help_lists_what_is_built_and_nothing_else() {
     assert_eq!(
         listed[7..],
         [
-            "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "plugin",
-            "formats", "help"
+            "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "trust",
+            "plugin", "formats", "help"
         ]
     );
     for command in COMMANDS {

@@ -54,6 +54,7 @@ mod signals;
 mod storage_faults;
 mod syncs;
 mod threat_model;
+mod trust;
 mod tutorial;
 mod verify;
 mod wit_versions;

@@ -24,6 +24,7 @@ pub(crate) mod known_kbs;
 pub(crate) mod plugins;
 pub(crate) mod policy;
 pub(crate) mod sealed;
+pub(crate) mod trust;
 
 /// Overrides the cache directory.
 const CACHE_VARIABLE: &str = "KBHOST_CACHE_DIR";

@@ -9,6 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use super::files;
 use crate::kb::PathError;
 use crate::plugin::{Manifest, PluginError, read_component};
+use crate::userdir::credentials::PAGEINDEX_VARIABLE;
 
 /// The target of every converter.
 const TARGET: &str = "wasm32-wasip2";
@@ -126,6 +127,7 @@ fn cargo(dir: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
     let mut command = Command::new(&cargo);
     command
         .args(["build", "--target", TARGET])
+        .env_remove(PAGEINDEX_VARIABLE)
         .arg("--message-format=json-render-diagnostics")
         .args((profile == Profile::Release).then_some("--release"))
         .current_dir(dir)
@@ -149,6 +151,7 @@ fn cargo(dir: &Path, profile: Profile) -> Result<PathBuf, BuildError> {
 fn has_target(rustc: &OsStr, dir: &Path) -> Result<bool, BuildError> {
     let output = Command::new(rustc)
         .args(["--print", "target-libdir", "--target", TARGET])
+        .env_remove(PAGEINDEX_VARIABLE)
         .current_dir(dir)
         .stdin(Stdio::null())
         .output()
@@ -210,6 +213,7 @@ fn python(dir: &Path) -> Result<Vec<u8>, BuildError> {
             "-o",
         ])
         .arg(&out)
+        .env_remove(PAGEINDEX_VARIABLE)
         .current_dir(dir)
         .stdin(Stdio::null())
         // stdout is for data: what the tool says there belongs to what it says.

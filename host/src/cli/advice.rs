@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::error::CommandError;
 use super::exit::Exit;
 use crate::authoring::BuildError;
+use crate::egress::EgressError;
 use crate::enumerate::EnumerateError;
 use crate::kb::{KbError, PathError, layout, shell_word as word};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
@@ -16,6 +17,7 @@ use crate::plugin::{ConvertError, JobFailure, PluginError};
 use crate::prepare::{PrepareError, StagingError};
 use crate::selftest::Failure;
 use crate::userdir::plugins::StoreError;
+use crate::userdir::trust::TrustError;
 
 /// What an error means for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,6 @@ impl Advice {
 pub(super) fn advice(error: &CommandError) -> Advice {
     use Exit::{Failed, Usage};
     match error {
-        CommandError::Egress(_) => Advice::new(Usage, "egress", "x".to_owned()),
         CommandError::Usage { hint, .. } => Advice::new(Usage, "usage", hint),
         CommandError::Kb(error) => of_kb(error),
         CommandError::Init(InitError::Path(error)) => of_path(error),
@@ -79,6 +80,8 @@ pub(super) fn advice(error: &CommandError) -> Advice {
             of_path(error)
         }
         CommandError::Export(StagingError::Path(error)) => of_export(error),
+        CommandError::Egress(error) => of_egress(error),
+        CommandError::Trust(error) => of_trust(error),
         CommandError::Prepare {
             display,
             error,
@@ -131,6 +134,84 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         CommandError::Stdout(_) => Advice::without_hint(Failed, "stdout"),
         CommandError::Signals(_) => Advice::without_hint(Failed, "signals"),
         CommandError::Interrupted(exit) => Advice::without_hint(*exit, "interrupted"),
+    }
+}
+
+fn of_egress(error: &EgressError) -> Advice {
+    use Exit::{Failed, Usage};
+    match error {
+        EgressError::NoKey { variable, file, .. } => {
+            let file = file.as_ref().map_or_else(String::new, |file| {
+                format!(
+                    ", write `pageindex = \"KEY\"` into {} (mode 600)",
+                    word(file)
+                )
+            });
+            let hint = format!(
+                "set {variable}{file}, or put it into `.env` of a knowledge base that you trust: \
+                 `kbhost trust DIR`"
+            );
+            Advice::new(Usage, "no-key", hint)
+        }
+        EgressError::Untrusted { kb } => Advice::new(
+            Usage,
+            "untrusted-kb",
+            format!(
+                "if this knowledge base is your own: `kbhost trust {}`",
+                word(kb)
+            ),
+        ),
+        EgressError::BadKey { place, .. } => Advice::new(
+            Usage,
+            "bad-key",
+            format!("put a key of the service into {place}"),
+        ),
+        EgressError::KeyFile { path, mode, .. } => Advice::new(
+            Usage,
+            "key-file",
+            match mode {
+                Some(mode) => format!("`chmod {mode} {}`", word(path)),
+                None => format!("correct `{}`", path.display()),
+            },
+        ),
+        EgressError::Path(error) => of_path(error),
+        EgressError::BadUrl { place, .. } => Advice::new(
+            Usage,
+            "bad-url",
+            format!("correct {place}: `https://HOST`, or plain http to this machine"),
+        ),
+        EgressError::Policy(_) => Advice::new(
+            Failed,
+            "policy",
+            "correct `policy.toml` in the folder of your settings",
+        ),
+        EgressError::Client(_) => Advice::without_hint(Failed, "network-client"),
+    }
+}
+
+fn of_trust(error: &TrustError) -> Advice {
+    match error {
+        TrustError::Kb(error) => of_kb(error),
+        TrustError::Path(error) => of_path(error),
+        TrustError::Unsafe {
+            path,
+            mode: Some(mode),
+            ..
+        } => Advice::new(
+            Exit::Failed,
+            "unsafe-kb",
+            format!("`chmod {mode} {}`", word(path)),
+        ),
+        TrustError::Unsafe { path, .. } => Advice::new(
+            Exit::Failed,
+            "unsafe-kb",
+            format!("see who put it there: `ls -ld {}`", word(path)),
+        ),
+        TrustError::List { path, .. } => Advice::new(
+            Exit::Failed,
+            "trusted-list",
+            format!("correct or remove `{}`", path.display()),
+        ),
     }
 }
 

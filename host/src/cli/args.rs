@@ -105,6 +105,8 @@ pub(super) enum CommandArgs {
     Verify(VerifyArgs),
     /// Count, clear or check what is kept to save time: compiled plugins, conversions
     Cache(CacheCommandArgs),
+    /// Let the `.env` of a knowledge base hold your keys
+    Trust(TrustArgs),
     /// Install, list, inspect, remove, switch and prefer converters
     Plugin(PluginArgs),
     /// List what is accepted by which converter
@@ -130,6 +132,7 @@ impl CommandArgs {
             Self::Registry(_) => "registry",
             Self::Verify(_) => "verify",
             Self::Cache(_) => "cache",
+            Self::Trust(_) => "trust",
             Self::Plugin(_) => "plugin",
             Self::Formats => "formats",
         }
@@ -269,6 +272,19 @@ pub(super) struct RemoveArgs {
     pub(super) yes: bool,
     #[command(flatten)]
     pub(super) lock: LockArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct TrustArgs {
+    /// The knowledge base [default: the one that every command means]
+    #[arg(conflicts_with = "list")]
+    pub(super) dir: Option<PathBuf>,
+    /// List those that are trusted
+    #[arg(long, conflicts_with = "remove")]
+    pub(super) list: bool,
+    /// Trust it no more
+    #[arg(long)]
+    pub(super) remove: bool,
 }
 
 #[derive(Args, Debug)]

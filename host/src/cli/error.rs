@@ -9,12 +9,14 @@ use super::advice::{Advice, advice, of_acquire};
 use super::exit::Exit;
 use super::terminal::one_line;
 use crate::authoring::BuildError;
+use crate::egress::EgressError;
 use crate::enumerate::EnumerateError;
 use crate::kb::tree::NodeId;
 use crate::kb::{DocName, KbError, KbPath, PathError, SafeLine};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
 use crate::plugin::PluginError;
 use crate::prepare::{PrepareError, StagingError};
+use crate::userdir::trust::TrustError;
 
 /// A chain of causes longer than this is cut.
 const CAUSES_MAX: usize = 16;
@@ -45,9 +47,6 @@ pub(super) enum CommandError {
     /// Recovery did not do what it was asked.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// STUB
-    #[error(transparent)]
-    Egress(#[from] crate::egress::EgressError),
     /// A component cannot be used.
     #[error(transparent)]
     Plugin(#[from] PluginError),
@@ -66,6 +65,12 @@ pub(super) enum CommandError {
     /// Something else on the disk.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// No service can be called.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+    /// A KB is not to be trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// One input could not be prepared.
     #[error("{}", preparation(.display, .error))]
     Prepare {

@@ -38,6 +38,7 @@ mod signals;
 mod status;
 mod table;
 mod terminal;
+mod trust;
 mod ui;
 mod verify;
 

@@ -21,10 +21,11 @@ use super::terminal::one_line;
 use super::ui::Ui;
 use super::{
     add, cache, cloud, convert, doctor, formats, init, json, list, lock, logging, plugin, recover,
-    registry, remove, search, show, status, verify,
+    registry, remove, search, show, status, trust, verify,
 };
 use crate::mutation;
 use crate::plugin as component;
+use crate::userdir::credentials;
 
 thread_local! {
     /// The last panic of this thread, one line.
@@ -52,6 +53,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     {
         return component::answer_compile();
     }
+    credentials::seal_if_keyed();
     component::use_children();
     if let Err(error) = signals::survive_file_size_limit() {
         tracing::debug!(%error, "a write beyond `ulimit -f` ends the process");
@@ -131,6 +133,7 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Registry(args) => registry::run(ui, settings, args),
         CommandArgs::Verify(args) => verify::run(ui, settings, args),
         CommandArgs::Cache(args) => cache::run(ui, &args.action),
+        CommandArgs::Trust(args) => trust::run(ui, settings, args),
         CommandArgs::Plugin(args) => plugin::run(ui, settings, args),
         CommandArgs::Formats => formats::run(ui),
     }

@@ -40,8 +40,8 @@ pub enum EgressError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
-        /// Whether `chmod 600` mends it.
-        permissions: bool,
+        /// The mode that mends it, as `chmod` takes it.
+        mode: Option<&'static str>,
     },
     /// A file with a key cannot be read.
     #[error(transparent)]

@@ -99,7 +99,12 @@ impl Session {
     /// # Errors
     /// If the job shall end, or has waited long enough.
     pub fn pause(&mut self, wait: Duration) -> Result<(), CallError> {
-        self.sleep(wait.min(PAUSE_MAX))
+        self.sleep(Self::pause_of(wait))
+    }
+
+    /// What is waited of a pause that is asked for.
+    pub(super) fn pause_of(wait: Duration) -> Duration {
+        wait.min(PAUSE_MAX)
     }
 
     /// What was used so far.

@@ -14,6 +14,7 @@ use super::{AcquireError, LockOptions, lock};
 use crate::kb::{KbRoot, PathError, SafeLine};
 #[cfg(target_os = "linux")]
 use crate::kb::{beneath, layout};
+use crate::userdir::credentials::PAGEINDEX_VARIABLE;
 
 /// The first argument of the second process that tries the lock. Not a command: help and completions
 /// do not know it.
@@ -121,14 +122,21 @@ pub fn answer_probe(dir: &std::path::Path) -> ExitCode {
     })
 }
 
-fn ask_second_process(root: &KbRoot) -> std::io::Result<u8> {
-    let mut child = Command::new(std::env::current_exe()?)
+/// This program once more, without input and without the user's key.
+fn second_process(root: &KbRoot) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .arg(PROBE_ARGUMENT)
         .arg(root.path())
+        .env_remove(PAGEINDEX_VARIABLE)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+        .stderr(Stdio::null());
+    Ok(command)
+}
+
+fn ask_second_process(root: &KbRoot) -> std::io::Result<u8> {
+    let mut child = second_process(root)?.spawn()?;
     let started = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -217,6 +225,17 @@ fn magic_of_a_rig() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_second_process_gets_no_key() {
+        let kb = tempfile::tempdir().unwrap();
+        rustix::fs::mkdir(kb.path().join(".openkb"), rustix::fs::Mode::RWXU).unwrap();
+        let command = second_process(&KbRoot::open(kb.path()).unwrap()).unwrap();
+        let removed = |(name, value): (&std::ffi::OsStr, Option<_>)| {
+            name == PAGEINDEX_VARIABLE && value.is_none()
+        };
+        assert!(command.get_envs().any(removed));
+    }
 
     #[test]
     fn network_file_systems_are_known_by_their_numbers() {
