@@ -1,11 +1,12 @@
-//! What the built-in converters share: the generated bindings, the files of a job, picture
-//! recognition, bounded warnings.
+//! What the built-in converters share: the generated bindings, the files of a job, long documents,
+//! picture recognition, bounded warnings.
 //!
 //! Invariant: conversion code sees a job only through [`Files`], so that the same code runs in a
 //! component and in a native test.
 
 mod description;
 mod files;
+pub mod long_document;
 mod picture;
 mod text;
 mod warnings;
