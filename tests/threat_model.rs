@@ -64,12 +64,16 @@ fn imports() -> Vec<String> {
         }
     }
     assert!(imports.len() >= 25, "{imports:?}");
-    let wit = wit();
-    let (_, job) = wit.split_once("interface job {").unwrap();
-    let (job, _) = job.split_once("\n}").unwrap();
-    for line in job.lines().filter(|line| line.contains(": func(")) {
-        let name = line.trim().split(':').next().unwrap();
-        imports.push(format!("kbhost:converter/job {name}"));
+    for (wit, package, interface) in [
+        (wit(), "kbhost:converter", "job"),
+        (cloud_wit(), "kbhost:cloud", "endpoint"),
+    ] {
+        let (_, body) = wit.split_once(&format!("interface {interface} {{")).unwrap();
+        let (body, _) = body.split_once("\n}").unwrap();
+        for line in body.lines().filter(|line| line.contains(": func(")) {
+            let name = line.trim().split(':').next().unwrap();
+            imports.push(format!("{package}/{interface} {name}"));
+        }
     }
     imports
 }
@@ -78,10 +82,17 @@ fn wit() -> String {
     fs::read_to_string(repository().join("wit/v0.1.0/types.wit")).unwrap()
 }
 
+fn cloud_wit() -> String {
+    fs::read_to_string(repository().join("wit/v0.1.0/cloud/cloud.wit")).unwrap()
+}
+
 /// Every field of a record and every case of a variant or enum that a component returns.
 fn returned() -> Vec<String> {
-    let wit = wit();
+    let (wit, cloud) = (wit(), cloud_wit());
     let (types, _) = wit.split_once("interface job {").unwrap();
+    let (_, catalog) = cloud.split_once("record remote-document {").unwrap();
+    let (catalog, _) = catalog.split_once("\n  }").unwrap();
+    let types = format!("{types}\nrecord remote-document {{{catalog}\n}}\n");
     let mut of = None;
     let mut returned = Vec::new();
     for line in types.lines().map(str::trim) {

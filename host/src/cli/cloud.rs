@@ -44,7 +44,7 @@ struct Answer<'a> {
 /// If there is no key, or the converter or the client cannot be started.
 pub(super) fn connect(plugins: &PluginSet, root: Option<&KbRoot>) -> Result<Via, CommandError> {
     let service = Service::pageindex()?;
-    let key = crate::userdir::credentials::pageindex(root)?;
+    let key = crate::userdir::credentials::pageindex_key(root)?;
     Ok(Via {
         plugin: plugins.cloud()?,
         service: Client::start(service, key)?,
