@@ -42,7 +42,7 @@ impl ApiKey {
 
     /// A name for the account that this key opens at `origin`. The key is the MAC's key: who does not have it
     /// learns nothing from the name.
-    pub(super) fn account(&self, origin: &str) -> [u8; 32] {
+    pub(crate) fn account(&self, origin: &str) -> [u8; 32] {
         let key = blake3::derive_key("kbhost 2026 account of a service", self.expose().as_bytes());
         *blake3::keyed_hash(&key, origin.as_bytes()).as_bytes()
     }

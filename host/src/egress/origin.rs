@@ -29,6 +29,10 @@ impl Origin {
             return Err("it names a user");
         }
         let host = url.host().ok_or("it names no host")?;
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.';
+        if matches!(host, Host::Domain(name) if !name.bytes().all(plain)) {
+            return Err("its host is no plain name");
+        }
         let reach = reach_of(&host);
         match url.scheme() {
             "https" => {}
@@ -145,6 +149,8 @@ mod tests {
             ("https://images.example?q", None),
             ("https://images.example#f", None),
             ("ftp://images.example", None),
+            ("*.example", None),
+            ("a_b.example", None),
             ("file:///etc/passwd", None),
             ("", None),
             ("a b", None),

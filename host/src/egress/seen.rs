@@ -14,14 +14,8 @@ const ADDRESSES_MAX: usize = 1 << 16;
 /// Presigned addresses are some 1,500 bytes; servers take 8 KiB.
 const ADDRESS_BYTES_MAX: usize = 8 << 10;
 
-/// All addresses that are kept.
-const KEPT_BYTES_MAX: usize = 64 << 20;
-
-/// What ends an address in a text for sure.
-const ENDS: &[char] = &['"', '<', '>', '\\', '^', '`', '{', '|', '}'];
-
-/// What ends an address in Markdown or HTML, though it might stand in one.
-const MAY_END: &[char] = &[')', ']', '\'', '*'];
+/// All addresses that are looked at, together: half a second's work.
+const BYTES_MAX: usize = 64 << 20;
 
 /// The addresses of granted image hosts that stood in answers.
 #[derive(Debug, Default)]
@@ -39,7 +33,7 @@ impl Seen {
             return;
         }
         for literal in string_literals(answer) {
-            if self.looked_at >= ADDRESSES_MAX || self.bytes >= KEPT_BYTES_MAX {
+            if self.is_full() {
                 return;
             }
             // Cheaper than to unescape every page of a book.
@@ -57,10 +51,14 @@ impl Seen {
         self.addresses.get(address)
     }
 
+    fn is_full(&self) -> bool {
+        self.looked_at >= ADDRESSES_MAX || self.bytes >= BYTES_MAX
+    }
+
     fn gather_text(&mut self, text: &str, images: &[Images]) {
         let mut rest = text;
         while let Some(at) = rest.find("http")
-            && self.looked_at < ADDRESSES_MAX
+            && !self.is_full()
         {
             rest = &rest[at..];
             let granted = images.iter().find(|images| {
@@ -71,19 +69,18 @@ impl Seen {
                 rest = &rest["http".len()..];
                 continue;
             };
+            let end = |ends: fn(u8) -> bool| {
+                let mut bytes = rest.as_bytes().iter().take(ADDRESS_BYTES_MAX);
+                bytes.position(|byte| ends(*byte)).unwrap_or(rest.len())
+            };
+            let (longest, shortest) = (end(ends_address), end(may_end_address));
             self.looked_at += 1;
-            let is_end = |c: char| !c.is_ascii_graphic() || ENDS.contains(&c);
-            let longest = match rest.find(is_end) {
-                Some(end) => &rest[..end],
-                None => rest,
-            };
-            let shortest = match longest.find(MAY_END) {
-                Some(end) => &longest[..end],
-                None => longest,
-            };
-            self.keep(longest, images);
-            self.keep(shortest, images);
-            rest = &rest[shortest.len()..];
+            self.bytes += shortest.min(ADDRESS_BYTES_MAX) + longest.min(ADDRESS_BYTES_MAX);
+            self.keep(&rest[..shortest], images);
+            if longest != shortest {
+                self.keep(&rest[..longest], images);
+            }
+            rest = &rest[shortest.min(ADDRESS_BYTES_MAX)..];
         }
     }
 
@@ -94,13 +91,22 @@ impl Seen {
         let Some(path) = path_of(address, images) else {
             return;
         };
-        self.bytes += address.len() + path.len();
         let location = Location {
             endpoint: images.id.clone(),
             path,
         };
         self.addresses.insert(address.to_owned(), location);
     }
+}
+
+/// What ends an address in a text for sure.
+fn ends_address(byte: u8) -> bool {
+    !byte.is_ascii_graphic() || b"\"<>\\^`{|}".contains(&byte)
+}
+
+/// What ends an address in Markdown or HTML, though it might stand in one.
+fn may_end_address(byte: u8) -> bool {
+    ends_address(byte) || b")]'*".contains(&byte)
 }
 
 /// Path and query of `address`, if it is written as it would be sent.
@@ -233,6 +239,8 @@ mod tests {
         assert!(seen.locate(&addresses[ADDRESSES_MAX]).is_none());
         let long = format!("https://img.example/{}", "x".repeat(ADDRESS_BYTES_MAX));
         check(&format!("[\"{long}\"]"), &long, None);
+        let behind = format!("[\"{long} https://img.example/a\"]");
+        check(&behind, "https://img.example/a", Some("/a"));
         let mut seen = Seen::default();
         let nested = format!("[\"{}\"]", "https://img.example/)".repeat(1 << 20));
         seen.gather(nested.as_bytes(), &images());

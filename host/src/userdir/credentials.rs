@@ -7,6 +7,7 @@
 //!
 //! Invariant: before a key is in this process, nobody can make a core of it or look into it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
@@ -46,21 +47,31 @@ struct Credentials {
 /// If there is none, or the one that counts is none or not kept safe.
 pub(crate) fn pageindex_key(kb: Option<&KbRoot>) -> Result<ApiKey, EgressError> {
     seal();
-    let value = std::env::var_os(PAGEINDEX_VARIABLE).filter(|value| !value.is_empty());
-    if let Some(value) = value {
+    found(std::env::var_os(PAGEINDEX_VARIABLE), config_dir(), kb)
+}
+
+/// As [`pageindex_key`], with what the variable holds and where the user's settings lie.
+fn found(
+    variable: Option<OsString>,
+    config: Option<PathBuf>,
+    kb: Option<&KbRoot>,
+) -> Result<ApiKey, EgressError> {
+    if let Some(value) = variable.filter(|value| !value.is_empty()) {
         let place = format!("the variable {PAGEINDEX_VARIABLE}");
         return key(
             place,
             value.into_string().unwrap_or_else(|_| "\u{fffd}".repeat(8)),
         );
     }
-    let config = config_dir();
     if let Some(config) = &config
         && let Some(found) = of_user(config)?
     {
         return Ok(found);
     }
-    let trusted = |folder: &OwnFolder| trust::is_trusted(folder);
+    let trusted = |folder: &OwnFolder| match &config {
+        Some(config) => trust::is_trusted(config, folder),
+        None => Ok(false),
+    };
     if let Some(kb) = kb
         && let Some(found) = of_kb(kb.path(), trusted)?
     {
@@ -375,6 +386,53 @@ mod tests {
         std::os::unix::fs::symlink("other", &env).unwrap();
         found(true).unwrap_err();
         assert!(!is_key(found(false)));
+    }
+
+    #[test]
+    fn the_environment_comes_first_and_a_kb_last() {
+        let (_temporary, config, kb) = world();
+        let root = KbRoot::open(&kb).unwrap();
+        let key = |variable: &str| {
+            let found = found(Some(variable.into()), Some(config.clone()), Some(&root));
+            found.map(|key| key.account(""))
+        };
+        let account = |text: &str| ApiKey::new(text.to_owned()).unwrap().account("");
+        let error = key("").unwrap_err();
+        let EgressError::NoKey { looked, .. } = &error else {
+            panic!("{error}")
+        };
+        assert_eq!(looked.len(), 3, "{error}");
+        for (place, words) in looked
+            .iter()
+            .zip([PAGEINDEX_VARIABLE, CREDENTIALS, ENV_FILE])
+        {
+            assert!(place.contains(words), "{error}");
+        }
+        std::fs::write(kb.join(ENV_FILE), "PAGEINDEX_API_KEY=of-the-kb").unwrap();
+        set_mode(&kb.join(ENV_FILE), 0o600);
+        assert!(matches!(key(""), Err(EgressError::Untrusted { .. })));
+        trust(&config, &kb).unwrap();
+        assert_eq!(key("").unwrap(), account("of-the-kb"));
+        std::fs::write(config.join(CREDENTIALS), "pageindex = \"of-the-user\"").unwrap();
+        set_mode(&config.join(CREDENTIALS), 0o600);
+        assert_eq!(key("").unwrap(), account("of-the-user"));
+        assert_eq!(
+            key("of-the-environment").unwrap(),
+            account("of-the-environment")
+        );
+        // What is there and wrong is told, not passed over.
+        assert!(matches!(key("short"), Err(EgressError::BadKey { .. })));
+        set_mode(&config.join(CREDENTIALS), 0o644);
+        assert!(matches!(key(""), Err(EgressError::KeyFile { .. })));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nobody_looks_into_a_process_with_a_key() {
+        use rustix::process::{DumpableBehavior, Resource, dumpable_behavior, getrlimit};
+        seal();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core).current, Some(0));
     }
 
     #[test]

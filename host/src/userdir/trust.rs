@@ -193,15 +193,12 @@ pub(crate) fn all() -> Result<Vec<Trusted>, TrustError> {
     }
 }
 
-/// Whether `folder` is one that this user trusts.
+/// Whether `folder` is one that the user with the settings in `config` trusts.
 ///
 /// # Errors
 /// If there is a list that cannot be read.
-pub(crate) fn is_trusted(folder: &OwnFolder) -> Result<bool, TrustError> {
-    match config_dir() {
-        Some(config) => is_trusted_in(&config, folder),
-        None => Ok(false),
-    }
+pub(super) fn is_trusted(config: &Path, folder: &OwnFolder) -> Result<bool, TrustError> {
+    Ok(read_in(config)?.contains(&Entry::of(folder)))
 }
 
 fn of_user() -> Result<PathBuf, TrustError> {
@@ -244,10 +241,6 @@ fn all_in(config: &Path) -> Result<Vec<Trusted>, TrustError> {
         path: entry.path,
     };
     Ok(read_in(config)?.into_iter().map(told).collect())
-}
-
-fn is_trusted_in(config: &Path, folder: &OwnFolder) -> Result<bool, TrustError> {
-    Ok(read_in(config)?.contains(&Entry::of(folder)))
 }
 
 impl Entry {
@@ -352,7 +345,7 @@ pub(super) mod tests {
     }
 
     fn holds(config: &Path, kb: &Path) -> bool {
-        OwnFolder::open(kb).is_ok_and(|folder| is_trusted_in(config, &folder).unwrap())
+        OwnFolder::open(kb).is_ok_and(|folder| is_trusted(config, &folder).unwrap())
     }
 
     #[test]
