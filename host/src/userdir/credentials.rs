@@ -285,7 +285,7 @@ fn value(line: &str) -> Option<&str> {
     reason = "the tests write the files of a user"
 )]
 mod tests {
-    use super::super::trust::tests::{set_mode, world};
+    use super::super::trust::tests::{set_mode, trust, world};
     use super::*;
 
     const KEY: &str = "pi-0123456789abcdef";
