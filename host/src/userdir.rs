@@ -463,7 +463,17 @@ mod tests {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
-    fn set_mode(path: &Path, mode: u32) {
+    /// A directory of settings that is not there yet, and a KB as far as trust looks at one.
+    pub(super) fn world() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let temporary = tempfile::tempdir().unwrap();
+        let root = temporary.path().canonicalize().unwrap();
+        let (config, kb) = (root.join("config"), root.join("kb"));
+        std::fs::create_dir_all(kb.join(".openkb")).unwrap();
+        set_mode(&kb, 0o755);
+        (temporary, config, kb)
+    }
+
+    pub(super) fn set_mode(path: &Path, mode: u32) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     }
 

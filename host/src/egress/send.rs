@@ -143,7 +143,7 @@ pub(super) fn build(
         Body::Bytes(bytes) => builder.body(bytes.clone()),
         Body::Form(fields) => builder.multipart(form(fields, file)),
     };
-    builder.build().map_err(|error| words(error))
+    builder.build().map_err(words)
 }
 
 fn form(fields: &[(String, FormValue)], mut file: Option<InputFile>) -> Form {

@@ -285,7 +285,7 @@ fn value(line: &str) -> Option<&str> {
     reason = "the tests write the files of a user"
 )]
 mod tests {
-    use super::super::trust::tests::{set_mode, trust, world};
+    use super::super::tests::{set_mode, world};
     use super::*;
 
     const KEY: &str = "pi-0123456789abcdef";
@@ -411,7 +411,7 @@ mod tests {
         std::fs::write(kb.join(ENV_FILE), "PAGEINDEX_API_KEY=of-the-kb").unwrap();
         set_mode(&kb.join(ENV_FILE), 0o600);
         assert!(matches!(key(""), Err(EgressError::Untrusted { .. })));
-        trust(&config, &kb).unwrap();
+        trust::add_in(&config, &root).unwrap();
         assert_eq!(key("").unwrap(), account("of-the-kb"));
         std::fs::write(config.join(CREDENTIALS), "pageindex = \"of-the-user\"").unwrap();
         set_mode(&config.join(CREDENTIALS), 0o600);

@@ -209,7 +209,8 @@ fn of_user() -> Result<PathBuf, TrustError> {
     config_dir().ok_or_else(homeless)
 }
 
-fn add_in(config: &Path, kb: &KbRoot) -> Result<bool, TrustError> {
+/// As [`add`], into the settings in `config`.
+pub(super) fn add_in(config: &Path, kb: &KbRoot) -> Result<bool, TrustError> {
     let folder = OwnFolder::open(kb.path())?;
     folder.env_file()?;
     let entry = Entry::of(&folder);
@@ -321,26 +322,13 @@ fn changed(
     clippy::disallowed_methods,
     reason = "the tests make and damage folders"
 )]
-pub(super) mod tests {
+mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+    use super::super::tests::{set_mode, world};
     use super::*;
 
-    /// A KB as far as trust looks at one, and a directory of settings beside it.
-    pub(in crate::userdir) fn world() -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let temporary = tempfile::tempdir().unwrap();
-        let root = temporary.path().canonicalize().unwrap();
-        let (config, kb) = (root.join("config"), root.join("kb"));
-        std::fs::create_dir_all(kb.join(".openkb")).unwrap();
-        set_mode(&kb, 0o755);
-        (temporary, config, kb)
-    }
-
-    pub(in crate::userdir) fn set_mode(path: &Path, mode: u32) {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    pub(in crate::userdir) fn trust(config: &Path, kb: &Path) -> Result<bool, TrustError> {
+    fn trust(config: &Path, kb: &Path) -> Result<bool, TrustError> {
         add_in(config, &KbRoot::open(kb)?)
     }
 
