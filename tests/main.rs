@@ -29,6 +29,7 @@ mod effects;
 mod example_plugins;
 mod golden;
 mod locks;
+mod long_documents;
 mod manifest;
 mod members;
 mod openkb;

@@ -85,6 +85,29 @@ pub(crate) fn members(env: Env) -> Env {
     env
 }
 
+/// What makes the hostile guest hand over a long document with a picture on its first page.
+pub(crate) fn long_text(title: &str) -> String {
+    format!(
+        "long 2\n=== main m.md\n# {title}\n\nThe NASA report on {title}.\n\n![p](kbhost-output:p.png)\n\
+         \n=== pages p.json\n[{{\"page\":1,\"content\":\"{title}\",\"images\":[{{\"path\":\"kbhost-output:p.png\"}}]}},\
+         {{\"page\":2,\"content\":\"More of it.\"}}]\
+         \n=== tree t.json\n{{\"structure\":[{{\"title\":\"{title}\",\"start_index\":1,\"end_index\":2}}]}}\
+         \n=== image p.png\n"
+    )
+}
+
+/// A KB with a long document whose page texts and section tree change.
+pub(crate) fn long(env: Env) -> Env {
+    let env = first(env);
+    env.doc("l.hostile", long_text("Rivers"));
+    assert_eq!(env.run(["add", "docs/b.md"]).code, 0);
+    let mut command = env.command(["add", "docs/l.hostile", "--plugin"]);
+    let said = env.finish(command.arg(component("hostile")));
+    assert_eq!(said.code, 0, "{said:?}");
+    env.doc("l.hostile", long_text("Lakes"));
+    env
+}
+
 /// A copy of the KB in which adding the first document met `fault`.
 pub(crate) fn killed(env: &Env, fault: &str) -> PathBuf {
     let kb = env.path(&format!("dead-{}/kb", fault.replace([':', '.'], "-")));

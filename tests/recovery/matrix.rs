@@ -651,6 +651,25 @@ fn members_come_and_change() {
         .finish("fewer members", 100);
 }
 
+/// Page texts and section tree of a long document change, and go when it becomes a short one: both are
+/// all old or all new, with the page and the rows.
+#[test]
+fn long_documents_change_and_become_short() {
+    let plugin = component("hostile");
+    let plugin = plugin.to_str().unwrap();
+    let args = ["add", "docs/l.hostile", "--plugin", plugin];
+    let rig = Rig::new(documents::long(Env::in_memory()), &args);
+    rig.matrix(&["abort", "error"], |_, _| true)
+        .finish("another long document", 100);
+    let env = documents::long(Env::in_memory());
+    env.doc("l.hostile", "ok # Short\n");
+    let rig = Rig::new(env, &args);
+    rig.place("write.unlink");
+    // An empty folder of images that cannot be removed once all is committed is left.
+    rig.matrix(&["abort", "enospc"], |_, point| point != "cleanup.part-dir")
+        .finish("a short document", 100);
+}
+
 /// The first run died with everything in place and nothing committed.
 #[test]
 fn recovery_of_an_update_that_died_before_its_commit() {

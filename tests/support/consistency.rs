@@ -140,13 +140,17 @@ impl Registered {
         if sound != "ok" {
             wrong.push(format!("the registry is damaged: {sound}"));
         }
-        let strangers: i64 = snapshot.query_row(
-            "SELECT count(*) FROM pages WHERE ordinal NOT IN (SELECT ordinal FROM documents)",
-            [],
-            |row| row.get(0),
-        )?;
-        if strangers != 0 {
-            wrong.push(format!("{strangers} pages belong to no document"));
+        for table in ["pages", "trees"] {
+            let strangers: i64 = snapshot.query_row(
+                &format!(
+                    "SELECT count(*) FROM {table} WHERE ordinal NOT IN (SELECT ordinal FROM documents)"
+                ),
+                [],
+                |row| row.get(0),
+            )?;
+            if strangers != 0 {
+                wrong.push(format!("{strangers} {table} belong to no document"));
+            }
         }
         // Each commit moves the epoch by one and leaves its row.
         let (rows, distinct, epoch): (i64, i64, i64) = snapshot.query_row(
@@ -268,6 +272,10 @@ fn each_kind_of_damage_is_seen() {
     check(
         &sql("DELETE FROM documents WHERE doc_name = 'a'"),
         "pages belong to no document",
+    );
+    check(
+        &sql("PRAGMA foreign_keys = OFF; INSERT INTO trees VALUES (99, '')"),
+        "1 trees belong to no document",
     );
     check(&sql("DELETE FROM mutations"), "0 mutations in 0 epochs");
     check(

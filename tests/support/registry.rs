@@ -5,12 +5,13 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
 
-const QUERIES: [&str; 4] = [
+const QUERIES: [&str; 5] = [
     "SELECT ordinal, revision, doc_name, name_fold, hex(hash), source_key, name, type, raw_path, source_path, \
      media_type, title, description, doc_type, pages, size, plugin, provenance FROM documents ORDER BY ordinal",
     "SELECT kind, slug, ordinal, label FROM terms ORDER BY kind, slug, ordinal",
     "SELECT path, ordinal, hex(sha256) FROM pages ORDER BY path",
     "SELECT kind, slug, ordinal FROM term_pages ORDER BY kind, slug",
+    "SELECT ordinal, json FROM trees ORDER BY ordinal",
 ];
 
 /// Dumps the registry of a KB.

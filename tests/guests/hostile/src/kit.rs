@@ -40,6 +40,7 @@ pub(crate) fn behave(
         }),
         "want" => want(request),
         "write-many" => write_many(argument),
+        "long" => long(argument, request),
         _ => return None,
     })
 }
@@ -49,6 +50,29 @@ pub(crate) fn probe(head: &[u8]) {
     if head.starts_with(b"probe-loop") {
         spin()
     }
+}
+
+/// Writes each file that its input holds, and declares it in the order of the input. `argument` is the
+/// number of pages, or nothing. A file begins after a line `=== ROLE PATH`.
+fn long(argument: &str, request: &Request) -> Result<Document, ConvertError> {
+    let input = fs::read_to_string(&request.input).map_err(broken)?;
+    let mut files = Vec::new();
+    for part in input.split("\n=== ").skip(1) {
+        let (heading, text) = part.split_once('\n').unwrap_or((part, ""));
+        let (role, path) = heading.split_once(' ').unwrap_or((heading, "file"));
+        let (role, bytes) = match role {
+            "main" => (Role::Main, text.as_bytes()),
+            "pages" => (Role::Pages, text.as_bytes()),
+            "tree" => (Role::Tree, text.as_bytes()),
+            _ => (Role::Image, PNG),
+        };
+        fs::write(format!("/out/{path}"), bytes).map_err(broken)?;
+        files.push(file(path, role, ""));
+    }
+    Ok(Document {
+        pages: argument.parse().ok(),
+        ..document(files)
+    })
 }
 
 /// Tries everything that could be done to each of the paths in `argument`, parted by tabulators.
