@@ -215,25 +215,29 @@ fn what_is_not_there_is_said_with_a_hint() {
     check(
         &["note", "--tree"],
         1,
-        "document `note` has no section tree",
+        "find a section tree of document `note`",
     );
     check(
         &["note", "--pages", "1"],
         1,
-        "`note` has no pages of its own: it is a short one",
+        "find pages of document `note`: it is a short one",
     );
     check(&["note", "--pages", "1"], 1, "`kbhost show note`");
     check(
         &["note", "--node", "1"],
         1,
-        "document `note` has no section tree",
+        "find a section tree of document `note`",
     );
-    check(&["book", "--node", "9"], 1, "has no node `0009`");
+    check(
+        &["book", "--node", "9"],
+        1,
+        "find node `0009` in the section tree of document `book`",
+    );
     check(&["book", "--node", "9"], 1, "`kbhost show book --tree`");
     check(
         &["book", "--pages", "5-9"],
         2,
-        "document `book` has no page 5-9: it has 4",
+        "find page 5-9 of document `book`: the last one is 4",
     );
     for bad in ["0", "3-1", "x", "1-", ""] {
         let said = show(&env, &["book", "--pages", bad]);
@@ -265,7 +269,7 @@ fn what_is_not_there_is_said_with_a_hint() {
     check(
         &["book", "--pages", "1"],
         1,
-        "`wiki/sources/book.json` holds no page texts: page 0",
+        "read `wiki/sources/book.json`: it holds no page texts: page 0",
     );
 }
 
@@ -466,7 +470,7 @@ fn a_rebuild_says_that_no_file_has_the_tree() {
     assert_eq!(env.kb_text("wiki/summaries/book.md"), summary);
     let said = show(&env, &["book", "--tree"]);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.stderr.contains("has no section tree"), "{said:?}");
+    assert!(said.stderr.contains("find a section tree"), "{said:?}");
     assert_eq!(
         show(&env, &["book", "--pages", "4"]).stdout,
         "--- page 4 ---\nLakes stand still.\n"

@@ -121,7 +121,7 @@ pub(super) enum CommandError {
         path: KbPath,
     },
     /// A document has no section tree.
-    #[error("document `{name}` has no section tree")]
+    #[error("find a section tree of document `{name}`")]
     NoTree {
         /// The document.
         name: DocName,
@@ -129,7 +129,7 @@ pub(super) enum CommandError {
         is_long: bool,
     },
     /// A section tree has no such node.
-    #[error("the section tree of document `{name}` has no node `{id}`")]
+    #[error("find node `{id}` in the section tree of document `{name}`")]
     NoNode {
         /// The document.
         name: DocName,
@@ -137,10 +137,10 @@ pub(super) enum CommandError {
         id: NodeId,
     },
     /// A short document is asked for pages.
-    #[error("document `{0}` has no pages of its own: it is a short one")]
+    #[error("find pages of document `{0}`: it is a short one")]
     NoPages(DocName),
     /// None of the pages asked for is there.
-    #[error("document `{name}` has no page {pages}: it has {count}")]
+    #[error("find page {pages} of document `{name}`: the last one is {count}")]
     NoSuchPages {
         /// The document.
         name: DocName,
@@ -150,7 +150,7 @@ pub(super) enum CommandError {
         count: u32,
     },
     /// The page texts of a document are none.
-    #[error("`{path}` holds no page texts: {reason}")]
+    #[error("read `{path}`: it holds no page texts: {reason}")]
     PagesInvalid {
         /// Where they lie.
         path: KbPath,
