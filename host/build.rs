@@ -120,10 +120,11 @@ fn push_builtin(code: &mut String, root: &Path, component: &Value) {
     let path = path.to_str().expect("the path of the checkout is UTF-8");
     writeln!(
         code,
-        "    Builtin {{ name: {:?}, version: {:?}, digest: {digest:?}, accepts: &[{accepts}], \
-         wasm: include_bytes!({path:?}) }},",
+        "    Builtin {{ name: {:?}, version: {:?}, digest: {digest:?}, world: {:?}, \
+         accepts: &[{accepts}], wasm: include_bytes!({path:?}) }},",
         text(component, "name"),
         text(component, "version"),
+        text(component, "world"),
     )
     .expect("a string takes all");
 }

@@ -48,39 +48,56 @@ struct Guest {
     folder: &'static str,
     /// File name of what cargo builds.
     artifact: &'static str,
+    /// The world of the contract that it is a component of.
+    world: &'static str,
     /// Whether the host embeds it.
     embed: bool,
 }
 
-const GUESTS: [Guest; 5] = [
+const FILE_CONVERTER: &str = "kbhost:converter@0.1.0/file-converter";
+const CLOUD_CONVERTER: &str = "kbhost:cloud@0.1.0/cloud-converter";
+
+const GUESTS: [Guest; 6] = [
     Guest {
         name: "markdown",
         folder: "plugins/markdown",
         artifact: "kbhost_plugin_markdown.wasm",
+        world: FILE_CONVERTER,
         embed: true,
     },
     Guest {
         name: "pdf",
         folder: "plugins/pdf",
         artifact: "kbhost_plugin_pdf.wasm",
+        world: FILE_CONVERTER,
+        embed: true,
+    },
+    Guest {
+        name: "pageindex-cloud",
+        folder: "plugins/pageindex-cloud",
+        artifact: "kbhost_plugin_pageindex_cloud.wasm",
+        world: CLOUD_CONVERTER,
         embed: true,
     },
     Guest {
         name: "hostile",
         folder: "tests/guests/hostile",
         artifact: "kbhost_test_hostile.wasm",
+        world: FILE_CONVERTER,
         embed: false,
     },
     Guest {
         name: "contender",
         folder: "tests/guests/contender",
         artifact: "kbhost_test_contender.wasm",
+        world: FILE_CONVERTER,
         embed: false,
     },
     Guest {
         name: "sql-schema",
         folder: "examples/plugins/sql-schema",
         artifact: "sql_schema.wasm",
+        world: FILE_CONVERTER,
         embed: false,
     },
 ];
@@ -278,6 +295,7 @@ fn install(root: &Path, guest: &Guest, built: &Path, out_dir: &Path) -> Result<C
         sha256: sha256_hex(&bytes),
         sources_sha256: sources_of(root, guest)?,
         accepts: description.accepts,
+        world: guest.world.to_owned(),
         embed: guest.embed,
     })
 }

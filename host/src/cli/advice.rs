@@ -533,6 +533,11 @@ fn of_plugin(error: &PluginError) -> Advice {
             "plugin-world",
             "build it against the folder `wit/` of this version of kbhost",
         ),
+        PluginError::NeedsService { name } => Advice::new(
+            Exit::Usage,
+            "needs-service",
+            format!("`kbhost add --via {name} FILE` sends a file there and imports the result"),
+        ),
         PluginError::Compile { .. } => Advice::without_hint(Exit::Failed, "plugin-compile"),
         PluginError::Describe { .. } => Advice::new(
             Exit::Failed,

@@ -2,7 +2,7 @@
 //! script with what they say of themselves, so that choosing one compiles nothing.
 
 use super::AcceptedType;
-use super::bindings::World;
+use super::bindings::{World, is_cloud_world};
 use crate::kb::{ContentHash, PluginDigest};
 
 /// A component embedded in the program.
@@ -14,6 +14,8 @@ pub(crate) struct Builtin {
     pub(crate) version: &'static str,
     /// SHA-256 of `wasm`, lower-case hexadecimal.
     pub(crate) digest: &'static str,
+    /// The world of the contract that it is a component of.
+    pub(crate) world: &'static str,
     /// Media types with their extensions, as its `describe` says.
     pub(crate) accepts: &'static [(&'static str, &'static [&'static str])],
     /// The component.
@@ -35,9 +37,14 @@ impl Builtin {
         BUILTIN.iter().find(|builtin| builtin.name == name)
     }
 
+    /// Whether it has a remote service do the work: such a one is chosen by its name only.
+    pub(crate) fn is_of_cloud(&self) -> bool {
+        is_cloud_world(self.world)
+    }
+
     /// What it runs in.
     pub(super) fn world(&self) -> World {
-        if self.name == "pageindex-cloud" {
+        if self.is_of_cloud() {
             World::Cloud
         } else {
             World::File

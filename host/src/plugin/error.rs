@@ -35,6 +35,12 @@ pub enum PluginError {
         /// What was looked for.
         expected: &'static str,
     },
+    /// A converter that comes with the program and is nothing without its service.
+    #[error("convert with `{name}`: it works for its service alone")]
+    NeedsService {
+        /// Its name.
+        name: &'static str,
+    },
     /// Compilation failed.
     #[error("compile the plugin `{name}`: {reason}")]
     Compile {

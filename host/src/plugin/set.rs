@@ -12,7 +12,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::bindings::World;
 use super::builtin::{BUILTIN, Builtin};
 use super::content::{Content, HEAD_BYTES_MAX};
 use super::stdio;
@@ -268,7 +267,7 @@ impl PluginSet {
     /// If there is none that is enabled, or it cannot be loaded.
     pub(crate) fn forcing(mut self, name: &str) -> Result<Self, PluginError> {
         let candidate = self
-            .candidates()
+            .called()
             .find(|candidate| candidate.name() == name)
             .ok_or_else(|| {
                 let name = stdio::line(name);
@@ -277,6 +276,11 @@ impl PluginSet {
                     None => StoreError::Unknown { name },
                 }
             })?;
+        if let Candidate::Builtin(builtin, _) = candidate
+            && builtin.is_of_cloud()
+        {
+            return Err(PluginError::NeedsService { name: builtin.name });
+        }
         self.forced = Some(self.load_candidate(candidate)?);
         Ok(self)
     }
@@ -289,7 +293,7 @@ impl PluginSet {
     pub fn cloud(&self) -> Result<Plugin, PluginError> {
         let mut builtin = BUILTIN.iter().zip(&self.builtin);
         let (builtin, slot) = builtin
-            .find(|(builtin, _)| builtin.world() == World::Cloud)
+            .find(|(builtin, _)| builtin.is_of_cloud())
             .expect("BUG: a program without its cloud converter");
         self.load_candidate(Candidate::Builtin(builtin, slot))
     }
@@ -303,8 +307,17 @@ impl PluginSet {
         Ok(inspection)
     }
 
-    /// Built-in converters first, then the enabled installed ones by their names.
+    /// Those that may be chosen for what a file is: no file leaves the machine because of its type.
     fn candidates(&self) -> impl Iterator<Item = Candidate<'_>> {
+        self.called().filter(|candidate| match candidate {
+            Candidate::Builtin(builtin, _) => !builtin.is_of_cloud(),
+            Candidate::Installed(..) => true,
+        })
+    }
+
+    /// Those that may be called by name: built-in converters first, then the enabled installed ones by
+    /// their names.
+    fn called(&self) -> impl Iterator<Item = Candidate<'_>> {
         let builtin = BUILTIN.iter().zip(&self.builtin);
         let installed = self.store.plugins().iter().zip(&self.installed);
         builtin
@@ -651,6 +664,20 @@ mod tests {
             Some(("text/x-two", "two")),
         );
         check("{}", false, "a.sql", None);
+    }
+
+    #[test]
+    fn a_converter_of_the_cloud_is_chosen_by_its_name_alone() {
+        let name = "pageindex-cloud";
+        assert!(Builtin::called(name).is_some_and(Builtin::is_of_cloud));
+        for preferred in ["{}", r#"{"application/pdf":"pageindex-cloud"}"#] {
+            let set = set(preferred, true);
+            assert!(set.called().any(|candidate| candidate.name() == name));
+            let contenders = set.contenders("application/pdf");
+            let names: Vec<_> = contenders.iter().map(|one| one.name()).collect();
+            assert_eq!(names, ["pdf"], "{preferred}");
+            assert!(set.formats().iter().all(|format| format.plugin != name));
+        }
     }
 
     #[test]

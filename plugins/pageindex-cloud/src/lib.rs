@@ -15,7 +15,7 @@ mod tree;
 mod upload;
 
 #[cfg(test)]
-#[path = "../tests/recorded.rs"]
+#[path = "../tests/recorded/mod.rs"]
 mod recorded;
 
 /// The contract's cloud world as Rust types; what it shares with the other world is the shared crate's.

@@ -69,6 +69,8 @@ pub(super) struct Component {
     pub(super) sha256: String,
     pub(super) sources_sha256: String,
     pub(super) accepts: Vec<AcceptedType>,
+    /// The world of the contract that it is a component of.
+    pub(super) world: String,
     /// Whether the host embeds it; a guest of the tests is not.
     pub(super) embed: bool,
 }
