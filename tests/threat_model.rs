@@ -68,7 +68,9 @@ fn imports() -> Vec<String> {
         (wit(), "kbhost:converter", "job"),
         (cloud_wit(), "kbhost:cloud", "endpoint"),
     ] {
-        let (_, body) = wit.split_once(&format!("interface {interface} {{")).unwrap();
+        let (_, body) = wit
+            .split_once(&format!("interface {interface} {{"))
+            .unwrap();
         let (body, _) = body.split_once("\n}").unwrap();
         for line in body.lines().filter(|line| line.contains(": func(")) {
             let name = line.trim().split(':').next().unwrap();

@@ -32,7 +32,10 @@ impl Cloud {
     pub fn place(&self) -> [(&'static str, String); 2] {
         [
             ("KBHOST_PAGEINDEX_URL", self.server.url()),
-            ("KBHOST_PAGEINDEX_IMAGE_HOSTS", self.server.image_host()),
+            (
+                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
+                format!("http://{}", self.server.image_host()),
+            ),
         ]
     }
 

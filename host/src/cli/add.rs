@@ -12,7 +12,7 @@ use super::signals::Signals;
 use super::ui::Ui;
 use super::{cloud, dry_run, engine};
 use crate::commit::{self, SerialOwner, StopCause};
-use crate::enumerate::{self, Filter, Inputs, Kind};
+use crate::enumerate::{self, Filter, Inputs, Kind, Met};
 use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
@@ -202,9 +202,12 @@ fn files(args: &AddArgs, plugins: &PluginSet, root: &KbRoot) -> Result<Inputs, C
         kind_of: &|met| {
             let kind = plugins.kind_of(met);
             match (&kind, &sent) {
-                (Kind::Taken { media_type, .. }, Some(sent)) if !sent.takes(media_type) => {
-                    Kind::Other
-                }
+                (Kind::Taken { media_type, .. }, Some(sent)) => match sent.takes(media_type) {
+                    true if is_pdf(met) => kind,
+                    // What leaves the machine is what it is called, or it stays.
+                    true => Kind::Misnamed("no PDF"),
+                    false => Kind::Other,
+                },
                 _ => kind,
             }
         },
@@ -212,6 +215,16 @@ fn files(args: &AddArgs, plugins: &PluginSet, root: &KbRoot) -> Result<Inputs, C
     };
     Ok(enumerate::sources(&args.paths, &filter))
 }
+
+/// Whether a file begins as PDFs do, junk before the mark allowed for.
+fn is_pdf(met: &Met<'_>) -> bool {
+    const MARK: &[u8] = b"%PDF-";
+    let head = (met.head)(PDF_HEAD_BYTES);
+    head.windows(MARK.len()).any(|window| window == MARK)
+}
+
+/// Where readers of PDFs look for the mark.
+const PDF_HEAD_BYTES: usize = 1 << 10;
 
 /// The exit code of a run: trouble of the KB, else a signal that left something undone, else
 /// failed inputs.

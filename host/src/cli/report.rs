@@ -349,11 +349,15 @@ fn displays(inputs: &Inputs) -> Vec<String> {
         .sources
         .iter()
         .map(|input| (input.seq, &input.display));
+    let remotes = inputs
+        .remotes
+        .iter()
+        .map(|remote| (remote.seq, &remote.display));
     let unreadable = inputs
         .unreadable
         .iter()
         .map(|input| (input.seq, &input.display));
-    let mut displays: Vec<(Seq, &String)> = sources.chain(unreadable).collect();
+    let mut displays: Vec<(Seq, &String)> = sources.chain(remotes).chain(unreadable).collect();
     displays.sort_unstable();
     displays
         .into_iter()

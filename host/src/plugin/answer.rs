@@ -91,6 +91,9 @@ pub(super) fn document(
     if let Some(name) = &document.name {
         budget.text("the name", name, PATH_BYTES_MAX)?;
     }
+    if let Some(id) = &document.remote_id {
+        budget.text("the remote id", id, PATH_BYTES_MAX)?;
+    }
     for heading in &document.outline {
         budget.text("a heading", &heading.title, TEXT_BYTES_MAX)?;
     }
@@ -120,6 +123,7 @@ fn converted(document: types::Document) -> Converted {
         files: files.collect(),
         title: document.title,
         name: document.name,
+        remote_id: document.remote_id,
         pages: document.pages,
         outline: outline.collect(),
         metadata: document.metadata,
@@ -304,6 +308,7 @@ mod tests {
             files: Vec::new(),
             title: None,
             name: None,
+            remote_id: None,
             pages: None,
             outline: Vec::new(),
             metadata: Vec::new(),

@@ -113,6 +113,9 @@ pub struct Converted {
     /// The file name that a remote document has at its service.
     #[serde(default)]
     pub name: Option<String>,
+    /// The id that a service gave to a local file.
+    #[serde(default)]
+    pub remote_id: Option<String>,
     /// Number of pages.
     pub pages: Option<u32>,
     /// Headings.

@@ -520,8 +520,8 @@ fn document(
 ) -> PreparedDocument {
     let title = validate::title(converted.title.as_deref());
     let (outline, headings_over) = validate::outline(&converted.outline);
-    let (mut metadata, entries_over) = validate::metadata(&converted.metadata);
-    let cloud = run.is_cloud.then(|| cloud_origin(&staged, &mut metadata));
+    let (metadata, entries_over) = validate::metadata(&converted.metadata);
+    let cloud = run.is_cloud.then(|| cloud_origin(&staged, converted));
     let file_name = match (&staged.remote, &converted.name) {
         (Some(_), Some(name)) => validate::remote_name(name).unwrap_or(staged.file_name),
         _ => staged.file_name,
@@ -573,17 +573,12 @@ fn document(
 }
 
 /// What a service made, with its id there: known beforehand, or as the converter says of what it sent.
-fn cloud_origin(staged: &Staged, metadata: &mut Vec<(String, SafeLine)>) -> CloudOrigin {
-    let told = metadata.iter().position(|(key, _)| key == REMOTE_ID);
-    let told = told.map(|at| metadata.remove(at).1);
-    let id = staged.remote.clone();
+fn cloud_origin(staged: &Staged, converted: &Converted) -> CloudOrigin {
+    let told = || converted.remote_id.as_deref().and_then(RemoteId::new);
     CloudOrigin {
-        id: id.or_else(|| RemoteId::new(told?.as_str())),
+        id: staged.remote.clone().or_else(told),
     }
 }
-
-/// The key under which a cloud converter tells the id that the service gave to a file.
-const REMOTE_ID: &str = "doc_id";
 
 /// A file name without its last extension.
 fn stem(file_name: &str) -> &str {
@@ -671,6 +666,7 @@ mod tests {
                 }],
                 title: Some("A\ntitle".to_owned()),
                 name: None,
+                remote_id: None,
                 pages: Some(0),
                 outline: Vec::new(),
                 metadata: vec![("Author".to_owned(), "x".to_owned())],

@@ -83,6 +83,7 @@ pub(crate) fn convert_bytes(
         files: std::iter::once(main).chain(placed.files).collect(),
         title: page.title.or(page.outline.first_title),
         name: None,
+        remote_id: None,
         pages: None,
         outline: page.outline.headings,
         metadata: page.metadata,

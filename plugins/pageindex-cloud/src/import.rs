@@ -100,6 +100,7 @@ fn import(
         files: write(&pages, &tree, images, files)?,
         title: metadata.title.clone().or_else(|| sole_title(&tree)),
         name: metadata.name.clone(),
+        remote_id: Some(id.to_owned()),
         pages: Some(pages_count),
         outline: outline(&tree),
         metadata: entries(metadata),

@@ -100,6 +100,7 @@ pub(crate) fn convert_bytes(input: &[u8], files: &mut dyn Files) -> Result<Docum
         files: std::iter::once(main).chain(images).collect(),
         title,
         name: None,
+        remote_id: None,
         pages: Some(page_count),
         outline: headings,
         metadata,

@@ -40,7 +40,10 @@ pub(super) fn measure(rig: &Rig, quick: bool, report: &mut Report) -> Result<()>
             .env("KBHOST_KB", &kb)
             .env("PAGEINDEX_API_KEY", KEY)
             .env("KBHOST_PAGEINDEX_URL", server.url())
-            .env("KBHOST_PAGEINDEX_IMAGE_HOSTS", server.image_host());
+            .env(
+                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
+                format!("http://{}", server.image_host()),
+            );
         let started = Instant::now();
         process::capture(&mut command)?;
         seconds[at] = started.elapsed().as_secs_f64();

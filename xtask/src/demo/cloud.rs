@@ -94,7 +94,10 @@ impl World {
             .current_dir(&self.dir.parent().map_or(Path::new("."), |dir| dir))
             .env("PAGEINDEX_API_KEY", KEY)
             .env("KBHOST_PAGEINDEX_URL", self.server.url())
-            .env("KBHOST_PAGEINDEX_IMAGE_HOSTS", self.server.image_host())
+            .env(
+                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
+                format!("http://{}", self.server.image_host()),
+            )
             .env("KBHOST_CACHE_DIR", self.dir.join("cache"))
             .env("KBHOST_CONFIG_DIR", self.dir.join("config"))
             .env("KBHOST_KB", self.kb())

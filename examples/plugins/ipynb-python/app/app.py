@@ -96,6 +96,7 @@ class Converter(exports.Converter):
             files=files,
             title=page.title,
             name=None,
+            remote_id=None,
             pages=None,
             outline=[Heading(level, title, None) for level, title in page.outline],
             metadata=page.metadata,

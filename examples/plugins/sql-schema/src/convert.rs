@@ -180,6 +180,7 @@ fn write(
         files,
         title: Some(title),
         name: None,
+        remote_id: None,
         pages: None,
         outline,
         metadata: Vec::new(),

@@ -115,6 +115,7 @@ fn is_of_the_component(error: &PluginError) -> bool {
         PluginError::Path(_)
         | PluginError::Manifest { .. }
         | PluginError::Store(_)
+        | PluginError::NeedsService { .. }
         | PluginError::Engine(_) => false,
     }
 }

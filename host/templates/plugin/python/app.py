@@ -50,6 +50,7 @@ class Converter(exports.Converter):
             files=[main],
             title=title,
             name=None,
+            remote_id=None,
             pages=None,
             outline=[],
             metadata=[("author", author)] if author is not None else [],

@@ -71,6 +71,7 @@ impl Guest for Converter {
             }],
             title,
             name: None,
+            remote_id: None,
             pages: None,
             outline: Vec::new(),
             metadata: author.into_iter().collect(),

@@ -86,6 +86,7 @@ impl Guest for Contender {
             }],
             title: None,
             name: None,
+            remote_id: None,
             pages: None,
             outline: Vec::new(),
             metadata: Vec::new(),

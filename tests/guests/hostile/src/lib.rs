@@ -135,6 +135,7 @@ fn document(files: Vec<OutputFile>) -> Document {
         files,
         title: None,
         name: None,
+        remote_id: None,
         pages: None,
         outline: Vec::new(),
         metadata: Vec::new(),
