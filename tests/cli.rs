@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use crate::support::{Env, Nobody, copy_tree, everything, has, is_root, json, on_a_terminal, skip};
 
-const COMMANDS: [&str; 7] = ["init", "add", "convert", "list", "status", "show", "search"];
+const COMMANDS: [&str; 8] = [
+    "init", "add", "cloud", "convert", "list", "status", "show", "search",
+];
 
 /// A KB with a few small documents.
 fn library() -> Env {
@@ -52,9 +54,9 @@ fn help_lists_what_is_built_and_nothing_else() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(listed[..7], COMMANDS);
+    assert_eq!(listed[..8], COMMANDS);
     assert_eq!(
-        listed[7..],
+        listed[8..],
         [
             "remove", "recover", "doctor", "lock", "registry", "verify", "cache", "trust",
             "plugin", "formats", "help"
@@ -85,27 +87,38 @@ fn help_of_add() {
 Add files and folders
 
 Usage: kbhost add [OPTIONS] <PATH>...
+       kbhost add [OPTIONS] --from-pageindex-cloud <DOC_ID>...
 
 Arguments:
-  <PATH>...  Files, and folders to walk
+  [PATH]...  Files, and folders to walk
 
 Options:
-  -j, --jobs <N>                Workers: a number, or `auto` for one a core [default: `jobs` in
-                                config.yaml, else auto]
-      --plugin <NAME|FILE>      Convert everything with this converter: its name, or a component
-      --reconvert               Convert again what is in already, where another converter, or
-                                another version, made it
-      --dry-run                 Say what would be done; convert and write nothing
-      --no-cache                Convert again what was converted before, and keep nothing for later
-                                [env: KBHOST_NO_CACHE]
-      --strict                  Fail a document whose converter tried what it may not: a socket, a
-                                link, a way out
-      --lock-timeout <SECONDS>  How long to wait for the lock [default: 60 on a terminal, else 10]
-      --no-wait                 Do not wait for the lock
-      --allow-network-fs        Change a knowledge base on a network file system, whose locks may
-                                not hold
-  -h, --help                    Print help
-  -V, --version                 Print version
+  -j, --jobs <N>
+          Workers: a number, or `auto` for one a core [default: `jobs` in config.yaml, else auto]
+      --plugin <NAME|FILE>
+          Convert everything with this converter: its name, or a component
+      --from-pageindex-cloud <DOC_ID>...
+          Import documents that PageIndex Cloud has, by their ids
+      --via <SERVICE>
+          Send PDFs to a service, `pageindex-cloud`, have it convert them, and import the result
+      --reconvert
+          Convert again what is in already, where another converter, or another version, made it
+      --dry-run
+          Say what would be done; convert and write nothing
+      --no-cache
+          Convert again what was converted before, and keep nothing for later [env: KBHOST_NO_CACHE]
+      --strict
+          Fail a document whose converter tried what it may not: a socket, a link, a way out
+      --lock-timeout <SECONDS>
+          How long to wait for the lock [default: 60 on a terminal, else 10]
+      --no-wait
+          Do not wait for the lock
+      --allow-network-fs
+          Change a knowledge base on a network file system, whose locks may not hold
+  -h, --help
+          Print help
+  -V, --version
+          Print version
 
 "
     );

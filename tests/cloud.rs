@@ -201,7 +201,7 @@ fn commands_that_need_the_original_do_without() {
     assert!(said.stdout.contains("a service made it"), "{said:?}");
     for args in [
         &["doctor"][..],
-        &["list", "--stale"],
+        &["plugin", "list", "--stale"],
         &["status"],
         &["show", "Quay_survey"],
     ] {
@@ -244,7 +244,8 @@ fn forty_documents_come_five_times_as_fast_with_eight_workers() {
     let ratio = one.as_secs_f64() / eight.as_secs_f64();
     covered!("40 documents at 50 ms a call: {one:.2?} with 1 job, {eight:.2?} with 8: {ratio:.1}x");
     assert!(serial == parallel, "another KB");
-    assert_eq!((alone, together > 4), (1, true), "{together}");
+    // The server has not always put an answer away when the next request comes.
+    assert!(alone <= 2 && together > 4, "{alone} {together}");
     assert!(ratio >= 5.0, "{ratio:.2}");
 }
 

@@ -154,23 +154,26 @@ pub(super) struct InitArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "kbhost add [OPTIONS] <PATH>...\n       kbhost add [OPTIONS] --from-pageindex-cloud <DOC_ID>..."
+)]
 pub(super) struct AddArgs {
     /// Files, and folders to walk
     #[arg(required_unless_present = "from_pageindex_cloud", value_name = "PATH")]
     pub(super) paths: Vec<PathBuf>,
-    /// Import documents that PageIndex Cloud has, by their ids
-    #[arg(long, value_name = "DOC_ID", num_args = 1..,
-        conflicts_with_all = ["paths", "plugin", "via", "reconvert"])]
-    pub(super) from_pageindex_cloud: Vec<String>,
-    /// Send the files to a service, have it convert them, and import the result
-    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["plugin", "reconvert"])]
-    pub(super) via: Option<Via>,
     /// Workers: a number, or `auto` for one a core [default: `jobs` in config.yaml, else auto]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
     pub(super) jobs: Option<Jobs>,
     /// Convert everything with this converter: its name, or a component
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) plugin: Option<PathBuf>,
+    /// Import documents that PageIndex Cloud has, by their ids
+    #[arg(long, value_name = "DOC_ID", num_args = 1..,
+        conflicts_with_all = ["paths", "plugin", "via", "reconvert"])]
+    pub(super) from_pageindex_cloud: Vec<String>,
+    /// Send PDFs to a service, `pageindex-cloud`, have it convert them, and import the result
+    #[arg(long, value_name = "SERVICE", hide_possible_values = true, conflicts_with_all = ["plugin", "reconvert"])]
+    pub(super) via: Option<Via>,
     /// Convert again what is in already, where another converter, or another version, made it
     #[arg(long)]
     pub(super) reconvert: bool,

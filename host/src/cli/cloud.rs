@@ -177,10 +177,10 @@ impl Asked<'_> {
     }
 }
 
-fn failed(display: &str, error: JobError) -> CommandError {
+fn failed(display: &str, error: Box<JobError>) -> CommandError {
     CommandError::Prepare {
         display: display.to_owned(),
-        error: Box::new(PrepareError::Job(Box::new(error))),
+        error: Box::new(PrepareError::Job(error)),
         accepted: Vec::new(),
     }
 }

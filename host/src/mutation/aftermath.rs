@@ -77,7 +77,6 @@ pub(super) fn prepare_export(
             doc_id: row.cloud.clone().filter(|id| !id.is_empty()),
             origin: row.cloud.as_ref().map(|_| CLOUD_ORIGIN.to_owned()),
             extra: before.map(|before| before.extra).unwrap_or_default(),
-            ..openkb::Entry::default()
         };
         entries.push((row.hash, entry));
     }

@@ -69,7 +69,7 @@ impl RemoteCatalog<'_> {
     ///
     /// # Errors
     /// If the service or its converter fails.
-    pub fn documents(&self, offset: u32) -> Result<(Vec<RemoteDocument>, u32), JobError> {
+    pub fn documents(&self, offset: u32) -> Result<(Vec<RemoteDocument>, u32), Box<JobError>> {
         let documents = self.run(|guest, store| {
             guest
                 .kbhost_cloud_catalog()
@@ -88,7 +88,7 @@ impl RemoteCatalog<'_> {
     ///
     /// # Errors
     /// If the service or its converter fails, or answers with another document.
-    pub fn status(&self, id: &RemoteId) -> Result<RemoteDocument, JobError> {
+    pub fn status(&self, id: &RemoteId) -> Result<RemoteDocument, Box<JobError>> {
         let document =
             self.run(|guest, store| guest.kbhost_cloud_catalog().call_status(store, id.as_str()))?;
         let document = validated(document).filter(|document| document.id == *id);
@@ -105,7 +105,7 @@ impl RemoteCatalog<'_> {
             &mut wasmtime::Store<super::state::JobState>,
         )
             -> wasmtime::Result<Result<R, super::bindings::types::ConvertError>>,
-    ) -> Result<R, JobError> {
+    ) -> Result<R, Box<JobError>> {
         let pre = CloudConverterPre::new(self.plugin.pre().instance_pre().clone());
         let pre = pre.map_err(|error| {
             let why = stdio::line(&format!("it has no catalog: {error:#}"));
@@ -134,11 +134,11 @@ impl RemoteCatalog<'_> {
         answer.map_err(|error| self.error(answer::refusal(error).into()))
     }
 
-    fn error(&self, failure: JobFailure) -> JobError {
-        JobError {
+    fn error(&self, failure: JobFailure) -> Box<JobError> {
+        Box::new(JobError {
             plugin: self.plugin.identity().clone(),
             failure,
-        }
+        })
     }
 }
 

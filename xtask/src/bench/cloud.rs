@@ -59,7 +59,7 @@ pub(super) fn measure(rig: &Rig, quick: bool, report: &mut Report) -> Result<()>
     }
     let speed_up = seconds[0] / seconds[1];
     report.goal(
-        &format!("{what}: speed-up --jobs 8"),
+        format!("{what}: speed-up --jobs 8"),
         speed_up,
         "x",
         Goal::AtLeast(GOAL),

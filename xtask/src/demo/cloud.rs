@@ -91,7 +91,7 @@ impl World {
         command.args(args);
         println!("\n$ PAGEINDEX_API_KEY=... {}", process::describe(&command));
         command
-            .current_dir(&self.dir.parent().map_or(Path::new("."), |dir| dir))
+            .current_dir(self.dir.parent().unwrap_or(Path::new(".")))
             .env("PAGEINDEX_API_KEY", KEY)
             .env("KBHOST_PAGEINDEX_URL", self.server.url())
             .env(

@@ -211,7 +211,7 @@ fn what_cannot_be_used_is_not_sound() {
 fn trees_come_with_schema_3() {
     let (_dir, root, db) = of_schema_1();
     drop(Registry::open(&root).unwrap());
-    db.execute_batch("DROP TABLE trees; UPDATE meta SET value = 2 WHERE key = 'schema'")
+    db.execute_batch("DROP TABLE trees; DROP INDEX documents_doc_id; UPDATE meta SET value = 2 WHERE key = 'schema'")
         .unwrap();
     let before = Catalogue::open(&root).unwrap();
     assert_eq!(before.tree(1).unwrap(), None);
