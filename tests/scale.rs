@@ -1,12 +1,16 @@
 //! What an add costs in a knowledge base of ten thousand documents, and what people find in it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
+use kbhost_cloud_server::Script;
+
+use crate::support::cloud::{Cloud, KEY};
 use crate::support::strace::{self, Cost};
 use crate::support::{Env, skip};
 
@@ -28,7 +32,7 @@ const FILLING: usize = 1_000;
 /// How far apart the notes are that have the common term once its page is full.
 const STEP: usize = 20;
 
-/// Goal: the cost of an add and of an update, in system calls and in bytes written, is the same
+/// Goal: the cost of an add, of an update and of an import from a service, in system calls and in bytes written, is the same
 /// whether a KB has 1,000 documents or 10,000; the export of `hashes.json`, which grows, is left
 /// out. Method: one KB, filled by the program itself; `strace` counts five single adds and five
 /// updates at each size. Every document is in a term page that is full at both sizes, joins one that
@@ -42,28 +46,31 @@ fn an_add_costs_the_same_with_ten_times_the_documents() {
     if !probe.is_ok_and(|status| status.success()) {
         return skip(rig, "strace is missing or may not trace");
     }
-    let env = Env::in_memory();
-    set_export(&env, "never");
+    let cloud = Cloud::of(Env::in_memory(), Script::new(KEY).with_reports(2 * RUNS));
+    let env = &cloud.env;
+    set_export(env, "never");
     let started = Instant::now();
     let mut measured = Vec::new();
-    let (mut notes, mut probes) = (0, 0);
+    let (mut notes, mut probes, mut imports) = (0, 0, 0);
     for size in SIZES {
-        fill(&env, notes..size - probes);
-        notes = size - probes;
+        let others = probes + imports;
+        fill(env, notes..size - others);
+        notes = size - others;
         // The first add of a day backs the registry up, and the section of documents is parted by
         // the one behind the thousandth: neither is what an add costs.
-        add_probe(&env, &mut probes);
-        let adds: Vec<_> = (0..RUNS).map(|_| add_probe(&env, &mut probes)).collect();
+        add_probe(env, &mut probes);
+        let adds: Vec<_> = (0..RUNS).map(|_| add_probe(env, &mut probes)).collect();
         let updates: Vec<_> = (0..RUNS)
-            .map(|run| update_note(&env, (notes / STEP - 5 - run) * STEP))
+            .map(|run| update_note(env, (notes / STEP - 5 - run) * STEP))
             .collect();
-        measured.push([median(&adds), median(&updates)]);
+        let imported: Vec<_> = (0..RUNS).map(|_| import(&cloud, &mut imports)).collect();
+        measured.push([median(&adds), median(&updates), median(&imported)]);
     }
-    set_export(&env, "always");
-    let with_export = add_probe(&env, &mut probes);
+    set_export(env, "always");
+    let with_export = add_probe(env, &mut probes);
     covered!("{rig}: {:.0} s", started.elapsed().as_secs_f64());
     let mut dear = Vec::new();
-    for (at, what) in ["add", "update"].into_iter().enumerate() {
+    for (at, what) in ["add", "update", "cloud add"].into_iter().enumerate() {
         let [few, many] = [measured[0][at], measured[1][at]];
         covered!(
             "{what}: {few:?} with {} documents, {many:?} with {}",
@@ -85,8 +92,8 @@ fn an_add_costs_the_same_with_ten_times_the_documents() {
     assert_eq!(dear, [""; 0]);
     let export = with_export.bytes_written as f64 / measured[1][0].bytes_written as f64;
     assert!(export > RATIO_MAX, "the control was not seen: {export:.2}");
-    check_pages(&env, notes + probes);
-    check_commands(&env);
+    check_pages(env, notes + probes + imports);
+    check_commands(env);
 }
 
 /// Adds notes of these numbers at once.
@@ -139,13 +146,27 @@ fn update_note(env: &Env, number: usize) -> Cost {
     cost_of_add(env, &note(env, &folder, number, "something else"))
 }
 
+/// Imports the next document of the service.
+fn import(cloud: &Cloud, imports: &mut usize) -> Cost {
+    *imports += 1;
+    let id = format!("pi-{imports:04}");
+    let args = [OsStr::new("--from-pageindex-cloud"), OsStr::new(&id)];
+    cost_of(&cloud.env, &cloud.vars(), &args)
+}
+
 fn cost_of_add(env: &Env, document: &Path) -> Cost {
+    cost_of(env, &[], &[document.as_os_str()])
+}
+
+/// What an add costs.
+fn cost_of(env: &Env, vars: &[(&str, String)], args: &[&OsStr]) -> Cost {
     let trace = env.path("trace");
     let mut command = Command::new("strace");
     env.hermetic(&mut command);
+    command.envs(vars.iter().map(|(name, value)| (name, value)));
     command.args(strace::COST_OPTIONS).arg(&trace);
     command.arg(env!("CARGO_BIN_EXE_kbhost"));
-    command.args(["add", "--jobs", "1"]).arg(document);
+    command.args(["add", "--jobs", "1"]).args(args);
     let said = env.finish(&mut command);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(

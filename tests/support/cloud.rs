@@ -28,6 +28,13 @@ impl Cloud {
         Self { env, server }
     }
 
+    /// What tells the binary where the service is, and the key.
+    pub fn vars(&self) -> Vec<(&'static str, String)> {
+        let mut vars = self.place().to_vec();
+        vars.push(("PAGEINDEX_API_KEY", KEY.to_owned()));
+        vars
+    }
+
     /// What tells the binary where the service is, without the key.
     pub fn place(&self) -> [(&'static str, String); 2] {
         [
