@@ -6,6 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kbhost_cloud_server::{Doc, Script};
+
+use crate::support::cloud::{Cloud, KEY};
 use crate::support::{Env, component, repository};
 
 /// The fixtures of every released version beneath `root`.
@@ -31,10 +34,11 @@ fn trouble(fixture: &Path) -> String {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let input = inputs.find(|path| path.file_stem().is_some_and(|stem| stem == "input"));
+    let Some(input) = input else {
+        return trouble_of_cloud(fixture);
+    };
     let mut convert = env.command(["convert", "--quiet", "--plugin"]);
-    convert
-        .arg(fixture.join("component.wasm"))
-        .arg(input.unwrap());
+    convert.arg(fixture.join("component.wasm")).arg(input);
     let said = env.finish(&mut convert);
     if said.code != 0 {
         return said.stderr;
@@ -43,6 +47,25 @@ fn trouble(fixture: &Path) -> String {
     match said.stdout == expected {
         true => String::new(),
         false => format!("expected:\n{expected}\nis:\n{}", said.stdout),
+    }
+}
+
+/// What is wrong with a converter of a service today. Only a binary with the switches of the rigs takes
+/// another one than its own.
+fn trouble_of_cloud(fixture: &Path) -> String {
+    let script = Script::new(KEY).with("pi-released", Doc::released());
+    let cloud = Cloud::new(script);
+    let mut command = cloud.command(["add", "--from-pageindex-cloud", "pi-released"]);
+    command.env("KBHOST_TEST_CLOUD_PLUGIN", fixture.join("component.wasm"));
+    let said = cloud.env.finish(&mut command);
+    if said.code != 0 {
+        return said.stderr;
+    }
+    let expected = fs::read_to_string(fixture.join("expected.md")).unwrap();
+    let page = cloud.env.kb_text("wiki/sources/released.md");
+    match page == expected {
+        true => String::new(),
+        false => format!("expected:\n{expected}\nis:\n{page}"),
     }
 }
 

@@ -35,6 +35,7 @@ usage: cargo xtask COMMAND [OPTION...]
             --minutes M       time for all of them together (default: 30)
   bench   print what this machine measures against the project's goals; never fails on time
             --quick           fewer documents and repetitions
+          bench cloud: documents of a slow service alone
   guests  build the converter components into plugins/prebuilt
   tidy    check the fences between the rooms of the source
   release-wit VERSION
@@ -76,9 +77,12 @@ fn dispatch(args: &mut Args) -> Result<()> {
         }
         "torture" => torture::run(&repo, &torture::Options::parse(args)?),
         "bench" => {
-            let quick = args.flag("--quick");
+            let (quick, cloud) = (args.flag("--quick"), args.flag("cloud"));
             args.finish()?;
-            bench::run(&repo, quick)
+            match cloud {
+                true => bench::run_cloud(&repo, quick),
+                false => bench::run(&repo, quick),
+            }
         }
         "guests" => {
             args.finish()?;

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use kbhost_cloud_server::{Doc, Script, Server};
+
 use crate::failure::{Failure, Result};
 use crate::process;
 use crate::repo::Repo;
@@ -12,6 +14,42 @@ use crate::tidy::released::{FIXTURES, LIST, digest};
 const COMPONENT: &str = "plugins/prebuilt/markdown.wasm";
 const INPUT: &str = "tests/golden/input/blocks.md";
 
+/// The fixture of the cloud world: our converter of a service, and a document that the service of the
+/// tests always has.
+const CLOUD_COMPONENT: &str = "plugins/prebuilt/pageindex-cloud.wasm";
+
+/// The key of that service: nobody else's.
+const KEY: &str = "pi-release-2b7d40c9";
+
+/// What the converter of a service makes of the document.
+fn import(repo: &Repo) -> Result<String> {
+    let kb = repo.target().join("release-wit-kb");
+    if kb.exists() {
+        std::fs::remove_dir_all(&kb).map_err(Failure::io("remove", &kb))?;
+    }
+    let script = Script::new(KEY).with("pi-released", Doc::released());
+    let server = Server::start(script)
+        .map_err(|error| Failure::new(format!("failed to serve on loopback: {error}")))?;
+    let kbhost = |args: &[&str]| {
+        let mut command = std::process::Command::new(repo.release_binary());
+        command
+            .args(args)
+            .env("KBHOST_KB", &kb)
+            .env("PAGEINDEX_API_KEY", KEY)
+            .env("KBHOST_PAGEINDEX_URL", server.url())
+            .env(
+                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
+                format!("http://{}", server.image_host()),
+            );
+        process::capture(&mut command)
+    };
+    let folder = kb.display().to_string();
+    kbhost(&["init", &folder])?;
+    kbhost(&["add", "--quiet", "--from-pageindex-cloud", "pi-released"])?;
+    let page = kb.join("wiki/sources/released.md");
+    std::fs::read_to_string(&page).map_err(Failure::io("read", &page))
+}
+
 /// Freezes `version`, such as `v0.1.0`, with what is built now.
 ///
 /// # Errors
@@ -19,10 +57,24 @@ const INPUT: &str = "tests/golden/input/blocks.md";
 pub(crate) fn run(repo: &Repo, version: &str) -> Result<()> {
     println!("Building kbhost (release) ...");
     repo.build_release()?;
+    // What has no fixture is not frozen: the line comes last.
+    let cloud = repo
+        .root()
+        .join(FIXTURES)
+        .join(version)
+        .join("pageindex-cloud");
+    let imported = import(repo)?;
     release(repo.root(), version, |component, input| {
         let mut convert = std::process::Command::new(repo.release_binary());
         convert.args(["convert", "--no-cache", "--quiet", "--plugin"]);
-        process::capture(convert.arg(component).arg(input))
+        let markdown = process::capture(convert.arg(component).arg(input))?;
+        std::fs::create_dir_all(&cloud).map_err(Failure::io("create", &cloud))?;
+        let component = cloud.join("component.wasm");
+        std::fs::copy(repo.root().join(CLOUD_COMPONENT), &component)
+            .map_err(Failure::io("write", &component))?;
+        let expected = cloud.join("expected.md");
+        std::fs::write(&expected, imported).map_err(Failure::io("write", &expected))?;
+        Ok(markdown)
     })?;
     println!("{version} is frozen: commit {LIST} and {FIXTURES}/{version}");
     Ok(())

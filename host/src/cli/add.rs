@@ -17,7 +17,7 @@ use crate::kb::config::Config;
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
 use crate::mutation::{AcquireError, MutationError, Owner, OwnerOptions};
-use crate::plugin::{Allowance, PluginSet};
+use crate::plugin::{Allowance, Listener, PluginSet};
 use crate::prepare::{self, Asked, Preparations, StagingRoot};
 
 /// Adds what `args` names.
@@ -107,7 +107,7 @@ impl Run {
         if total == 0 {
             return Ok(None);
         }
-        let preparations = self.start(inputs, catalogue)?;
+        let preparations = self.start(inputs, catalogue, reporter.listener())?;
         let mut owner = Owner::new(Arc::clone(&self.root), self.owner.clone());
         let cancel = &self.signals.cancel;
         let on_event = &mut |event| reporter.event(event);
@@ -122,7 +122,12 @@ impl Run {
     }
 
     /// Loads the converters and starts the workers.
-    fn start(&self, inputs: Inputs, catalogue: Catalogue) -> Result<Preparations, CommandError> {
+    fn start(
+        &self,
+        inputs: Inputs,
+        catalogue: Catalogue,
+        listener: Option<Listener>,
+    ) -> Result<Preparations, CommandError> {
         if self.via.is_none() {
             engine::load(&self.plugins, &inputs.sources)?;
         }
@@ -135,6 +140,8 @@ impl Run {
             allowance: self.allowance.clone(),
             converter_options: Vec::new(),
             via: self.via.clone(),
+            // Who waits for a service wants to know what for; other conversions take seconds.
+            listener: self.via.as_ref().and_then(|_| listener),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,
             again: self.reconvert,

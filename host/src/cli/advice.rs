@@ -692,9 +692,19 @@ fn of_converter(error: &ConvertError, display: &str) -> Advice {
             "`kbhost cloud list` tells which documents the service has",
         ),
         ConvertError::Network(_) => failed("network", "look at the connection and try again"),
-        ConvertError::Auth(_) => failed("auth", "look at the key of the service"),
-        ConvertError::Quota(_) => failed("quota", "look at your account at the service"),
-        ConvertError::Upstream(_) => failed("upstream", "run the command again later"),
+        ConvertError::Auth(_) => failed(
+            "auth",
+            "the service refuses the key: look at PAGEINDEX_API_KEY, or at `credentials.toml` in your \
+             settings",
+        ),
+        ConvertError::Quota(_) => failed(
+            "quota",
+            "look at your account at the service, or run the command again later with fewer `--jobs`",
+        ),
+        ConvertError::Upstream(_) => failed(
+            "upstream",
+            "`kbhost cloud status DOC_ID` tells how far the service is; run the command again later",
+        ),
         ConvertError::Internal(_) => failed(
             "plugin-internal",
             "report it to the author of the plugin, or try another one with `--plugin FILE.wasm`",

@@ -9,7 +9,7 @@ use super::ui::Ui;
 use crate::commit::{Event, Receipt};
 use crate::enumerate::Inputs;
 use crate::kb::{DocName, Seq};
-use crate::plugin::{ConvertError, JobFailure};
+use crate::plugin::{ConvertError, JobFailure, Listener};
 use crate::prepare::PrepareError;
 
 /// What became of one input.
@@ -198,6 +198,11 @@ impl<'a> Reporter<'a> {
             warnings: Vec::new(),
             summary: Summary::default(),
         }
+    }
+
+    /// Who shows how far single inputs are, where there is a bar.
+    pub(super) fn listener(&self) -> Option<Listener> {
+        self.ui.listener()
     }
 
     /// Takes what the commit queue tells.

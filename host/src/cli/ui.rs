@@ -14,6 +14,7 @@ use super::json;
 use super::notes::Notes;
 use super::settings::{Settings, Stream};
 use super::terminal::{self, Style, one_line};
+use crate::plugin::Listener;
 
 /// How often the bar is drawn while nothing ends.
 const BAR_TICK: Duration = Duration::from_millis(200);
@@ -207,6 +208,12 @@ impl Ui {
             bar.set_message(one_line(name));
             bar.inc(1);
         }
+    }
+
+    /// Who shows a line beside the bar, if there is a bar.
+    pub(super) fn listener(&self) -> Option<Listener> {
+        let bar = self.bar.clone()?;
+        Some(Listener::new(move |line| bar.set_message(one_line(line))))
     }
 
     /// Takes the bar away.

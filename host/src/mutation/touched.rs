@@ -78,8 +78,8 @@ pub(super) struct TouchedPaths {
 }
 
 impl TouchedPaths {
-    /// What adding documents may touch. Of each document: writes the original in `raw/`, the
-    /// converted text and pages in `wiki/sources/`, its images and members, its summary; deletes those
+    /// What adding documents may touch, imports from a service included. Of each document: writes the
+    /// original in `raw/`, if there is one, the converted text and pages in `wiki/sources/`, its images and members, its summary; deletes those
     /// files of an earlier version that the new one lacks. Shared with others: `wiki/index.md`, the pages
     /// of its terms, the summaries that link to these.
     pub(super) fn of_add() -> Self {

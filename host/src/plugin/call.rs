@@ -16,7 +16,7 @@ use super::quota::Quota;
 use super::state::JobState;
 use super::stdio;
 use super::watch::Watch;
-use super::{Checkpoints, JobFailure, JobReport, Limits, Surroundings};
+use super::{Checkpoints, JobFailure, JobReport, Limits, Listener, Surroundings};
 use crate::egress::Client;
 
 /// What the guest may hand to the host in one call: a page of text or a few pictures. Bulk data
@@ -42,6 +42,8 @@ pub(super) struct Sandbox<'a> {
     pub(super) cancel: &'a Arc<AtomicBool>,
     /// The service that the guest may call, if it may call one.
     pub(super) service: Option<&'a Client>,
+    /// Who is told how far it is.
+    pub(super) listener: Option<&'a Listener>,
     /// Who keeps its checkpoints, if somebody does.
     pub(super) checkpoints: Option<&'a Arc<dyn Checkpoints>>,
 }
@@ -100,6 +102,7 @@ impl Sandbox<'_> {
         state.session = self
             .service
             .map(|client| client.session(self.cancel.clone(), self.staged.cloned()));
+        state.listener = self.listener.cloned();
         state.keeper = Keeper::new(self.checkpoints.cloned());
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.memory);

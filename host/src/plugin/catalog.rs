@@ -122,6 +122,7 @@ impl RemoteCatalog<'_> {
             cancel: self.cancel,
             service: Some(self.service),
             checkpoints: None,
+            listener: None,
         };
         let (result, report) = sandbox.run_in(pre.engine(), |store| {
             let guest = pre.instantiate(&mut *store)?;

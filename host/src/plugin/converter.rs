@@ -166,6 +166,7 @@ impl Plugin {
             output: None,
             service: None,
             checkpoints: None,
+            listener: None,
             ..sandbox(job, self.0.world, None)
         };
         let request = request(job);
@@ -223,6 +224,7 @@ impl Plugin {
             staged: None,
             service: None,
             checkpoints: None,
+            listener: None,
         };
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
@@ -266,6 +268,7 @@ fn sandbox<'a>(job: &'a Job, world: World, staged: Option<&'a PathBuf>) -> Sandb
         staged,
         service: job.service.as_ref().filter(|_| world == World::Cloud),
         checkpoints: job.checkpoints.as_ref(),
+        listener: job.listener.as_ref(),
     }
 }
 

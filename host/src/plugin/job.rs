@@ -1,5 +1,6 @@
 //! One job: what goes into a component and what comes back, in the host's own types.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -33,6 +34,30 @@ pub struct Asset {
     pub guest_path: String,
 }
 
+/// Is told, in one safe line, how far a job is. Called from the worker that runs it, ten times a second
+/// at the most.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Fn(&str) + Send + Sync>);
+
+impl Listener {
+    /// Calls `hear`.
+    #[must_use]
+    pub fn new(hear: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, line: &str) {
+        (self.0)(line);
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
 /// Everything one call needs. The directories are the whole world of the guest.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -56,6 +81,8 @@ pub struct Job {
     pub surroundings: Surroundings,
     /// Set to end the job at the next tick.
     pub cancel: Arc<AtomicBool>,
+    /// Who is told how far it is.
+    pub listener: Option<Listener>,
     /// What an earlier, interrupted run of this job left.
     pub resume: Option<Vec<u8>>,
     /// Who keeps what the guest leaves for a later run; without one it is told that nothing is kept.

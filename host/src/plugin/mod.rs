@@ -55,7 +55,9 @@ pub(crate) use content::HEAD_BYTES_MAX;
 pub use converter::{AcceptedType, Plugin, PluginIdentity, Probe};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
 pub use inspect::Inspection;
-pub use job::{Asset, Converted, Input, Job, JobReport, OutlineEntry, OutputFile, OutputRole};
+pub use job::{
+    Asset, Converted, Input, Job, JobReport, Listener, OutlineEntry, OutputFile, OutputRole,
+};
 pub use limits::{Allowance, Limits};
 pub(crate) use manifest::Manifest;
 pub use manifest::WantedLimits;

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::Surroundings;
 use super::bindings::{job, types};
 use super::checkpoints::Keeper;
 use super::clocks::VirtualClock;
@@ -18,6 +17,7 @@ use super::quota::Quota;
 use super::random::SeededRandom;
 use super::stdio::{self, Capture};
 use super::watch::Watch;
+use super::{Listener, Surroundings};
 use crate::egress::Session;
 
 /// Handles on files, streams and pollables at one time. A converter has a few files open.
@@ -66,6 +66,8 @@ pub(super) struct JobState {
     pub(super) cancel: Arc<AtomicBool>,
     /// The calls of a cloud converter; none in any other call.
     pub(super) session: Option<Session>,
+    /// Who is told how far the job is.
+    pub(super) listener: Option<Listener>,
     /// Keeps nothing until the call is given somebody who does.
     pub(super) keeper: Keeper,
     progress: Gate,
@@ -102,6 +104,7 @@ impl JobState {
             log: Vec::new(),
             cancel,
             session: None,
+            listener: None,
             keeper: Keeper::default(),
             progress: Gate::default(),
         }
@@ -145,7 +148,11 @@ impl job::Host for JobState {
 
     fn progress(&mut self, done: u64, total: u64, note: String) {
         if self.progress.admits(Instant::now()) {
-            tracing::debug!(done, total, note = stdio::line(&note), "progress");
+            let note = stdio::line(&note);
+            tracing::debug!(done, total, note, "progress");
+            if let Some(listener) = &self.listener {
+                listener.tell(&note);
+            }
         }
     }
 

@@ -66,6 +66,7 @@ impl Rig {
             },
             remote: None,
             service: None,
+            listener: None,
             assets: Vec::new(),
             options: Vec::new(),
             surroundings: Surroundings::default(),

@@ -200,6 +200,7 @@ pub(super) fn describe(
     };
     let sandbox = Sandbox {
         checkpoints: None,
+        listener: None,
         input: None,
         output: None,
         seed: &[0; 32],

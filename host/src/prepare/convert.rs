@@ -21,7 +21,7 @@ use crate::enumerate::Source;
 use crate::kb::{CheckpointKey, ContentHash, RemoteId, SafeLine};
 use crate::plugin::{
     Allowance, ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits,
-    Plugin, PluginIdentity, PluginSet, Surroundings,
+    Listener, Plugin, PluginIdentity, PluginSet, Surroundings,
 };
 
 /// What converts a staged input. The pool knows no more of it.
@@ -43,6 +43,7 @@ pub struct Via {
 /// What a preparation may use, apart from the input.
 pub(super) struct Conversion {
     pub(super) via: Option<Via>,
+    pub(super) listener: Option<Listener>,
     pub(super) plugins: Arc<PluginSet>,
     pub(super) allowance: Allowance,
     pub(super) options: Vec<(String, String)>,
@@ -64,6 +65,7 @@ impl Convert for Conversion {
             again: self.again,
             converter: self.via.as_ref().map(|via| &via.plugin),
             service: self.via.as_ref().map(|via| &via.service),
+            listener: self.listener.as_ref(),
             cancel: &self.cancel,
             keeping: Some(keeping),
             is_remote: self.via.is_some(),
@@ -151,6 +153,7 @@ fn prepare_single(
         again: false,
         converter: single.converter,
         service: None,
+        listener: None,
         cancel: &single.cancel,
         keeping: None,
         is_remote: false,
@@ -169,6 +172,7 @@ struct Call<'a> {
     again: bool,
     converter: Option<&'a Plugin>,
     service: Option<&'a Client>,
+    listener: Option<&'a Listener>,
     cancel: &'a Arc<AtomicBool>,
     /// The way to who keeps checkpoints, where there is one.
     keeping: Option<&'a Keeping>,
@@ -431,6 +435,10 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
         limits: call.limits.clone(),
         surroundings: call.surroundings,
         cancel: Arc::clone(call.cancel),
+        listener: call.listener.map(|listener| {
+            let (listener, display) = (listener.clone(), staged.display.clone());
+            Listener::new(move |line| listener.tell(&format!("{display}: {line}")))
+        }),
         resume: None,
         checkpoints: None,
     }
@@ -720,6 +728,7 @@ mod tests {
             again: false,
             converter: None,
             service: None,
+            listener: None,
             cancel: &cancel,
             keeping,
             is_remote,

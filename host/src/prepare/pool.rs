@@ -20,7 +20,7 @@ use super::{
 };
 use crate::enumerate::{Inputs, Remote, Source, Unreadable};
 use crate::kb::{ContentHash, RemoteId, SafeLine, Seq};
-use crate::plugin::{Allowance, PluginSet};
+use crate::plugin::{Allowance, Listener, PluginSet};
 
 /// Stack of a worker: a component's own stack and the host's frames beneath it. Only what is
 /// touched takes memory.
@@ -84,6 +84,8 @@ pub struct Options {
     pub converter_options: Vec<(String, String)>,
     /// What converts every input, through a service; `None`: what would be chosen for each.
     pub via: Option<Via>,
+    /// Who is told how far single inputs are: `NAME: NOTE`.
+    pub listener: Option<Listener>,
     /// Conversions that need not be done again.
     pub cache: Option<PrepareCache>,
     /// Whether an attempt at what the sandbox refuses is an error.
@@ -170,6 +172,7 @@ pub fn start(
     let converter = Conversion {
         plugins,
         via: options.via.take(),
+        listener: options.listener.take(),
         allowance: options.allowance.clone(),
         options: options.converter_options.clone(),
         cache: options.cache.take(),

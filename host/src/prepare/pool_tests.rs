@@ -107,6 +107,7 @@ impl Rig {
             allowance: Allowance::default(),
             converter_options: Vec::new(),
             via: None,
+            listener: None,
             cache: None,
             strict: false,
             again: false,

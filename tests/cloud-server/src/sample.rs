@@ -111,6 +111,53 @@ impl Doc {
         }
     }
 
+    /// The document of the fixtures of released versions. It never changes: what came of it is kept.
+    #[must_use]
+    pub fn released() -> Self {
+        let picture = Picture {
+            name: "plan.png".to_owned(),
+            bytes: PNG.to_vec(),
+            form: PictureForm::Presigned,
+        };
+        let page = |markdown: &str, pictures| Page {
+            markdown: markdown.to_owned(),
+            pictures,
+        };
+        let node = |title: &str, start, end, nodes| Node {
+            title: title.to_owned(),
+            start,
+            end,
+            summary: format!("About: {title}."),
+            nodes,
+        };
+        Self {
+            name: "released.pdf".to_owned(),
+            description: Some("A plan of the harbour.".to_owned()),
+            created: Some("2026-03-04T05:06:07.000Z".to_owned()),
+            queued_polls: 0,
+            processing_polls: 0,
+            outcome: Outcome::Completed,
+            pages: vec![
+                page(
+                    "# The harbour\n\nIts plan.\n\n![The plan]({plan.png})\n",
+                    vec![picture],
+                ),
+                page(
+                    "## The quay\n\n| stone | tonnes |\n|---|---|\n| granite | 12 |\n",
+                    Vec::new(),
+                ),
+            ],
+            tree: vec![node(
+                "The harbour",
+                1,
+                2,
+                vec![node("The quay", 2, 2, Vec::new())],
+            )],
+            fields: Fields::NEWEST,
+            faults: Vec::new(),
+        }
+    }
+
     /// One page with one picture in each form that pages were seen to have.
     #[must_use]
     pub fn gallery(name: &str) -> Self {

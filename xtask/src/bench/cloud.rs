@@ -8,6 +8,7 @@ use super::report::{Goal, Report};
 use super::rig::Rig;
 use crate::failure::{Failure, Result};
 use crate::process;
+use crate::repo::Repo;
 
 /// The key of the service: nobody else's.
 const KEY: &str = "pi-bench-5d0a97e3c4f1";
@@ -18,6 +19,20 @@ const QUICK: (usize, Duration) = (40, Duration::from_millis(50));
 
 /// How much faster eight workers have to be than one.
 const GOAL: f64 = 5.0;
+
+/// Measures nothing else, and prints.
+///
+/// # Errors
+/// If a command of kbhost fails, or there is no loopback.
+pub(crate) fn run(repo: &Repo, quick: bool) -> Result<()> {
+    println!("Building kbhost (release) ...");
+    repo.build_release()?;
+    let rig = Rig::new(repo.release_binary(), repo.target().join("bench-cloud"))?;
+    let mut report = Report::default();
+    measure(&rig, quick, &mut report)?;
+    println!("\n{}", report.table());
+    Ok(())
+}
 
 /// Imports the same documents with one worker and with eight.
 ///

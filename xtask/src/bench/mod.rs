@@ -10,4 +10,5 @@ mod scale;
 mod spans;
 mod strace;
 
+pub(crate) use cloud::run as run_cloud;
 pub(crate) use run::run;
