@@ -57,7 +57,7 @@ struct Guest {
 const FILE_CONVERTER: &str = "kbhost:converter@0.1.0/file-converter";
 const CLOUD_CONVERTER: &str = "kbhost:cloud@0.1.0/cloud-converter";
 
-const GUESTS: [Guest; 6] = [
+const GUESTS: [Guest; 7] = [
     Guest {
         name: "markdown",
         folder: "plugins/markdown",
@@ -84,6 +84,13 @@ const GUESTS: [Guest; 6] = [
         folder: "tests/guests/hostile",
         artifact: "kbhost_test_hostile.wasm",
         world: FILE_CONVERTER,
+        embed: false,
+    },
+    Guest {
+        name: "hostile-cloud",
+        folder: "tests/guests/hostile-cloud",
+        artifact: "kbhost_test_hostile_cloud.wasm",
+        world: CLOUD_CONVERTER,
         embed: false,
     },
     Guest {
