@@ -59,15 +59,19 @@ fn main() {
     fs::write(out_dir.join("kit.rs"), kit).expect("OUT_DIR is writable");
 }
 
-/// The components with which the sandbox is tried out: the hostile converter, and those that are
+/// The components with which the sandbox is tried out: the hostile converters, and those that are
 /// written as text.
 fn kit(root: &Path, manifest: &Value, out_dir: &Path) -> String {
-    let mut components = array(manifest, "components").iter();
-    let hostile = components
-        .find(|component| component["name"] == "hostile")
-        .expect("the manifest has the hostile guest");
-    let path = verified(root, hostile);
-    let mut code = format!("static HOSTILE: &[u8] = include_bytes!({path:?});\n");
+    let mut code = String::new();
+    for (constant, name) in [("HOSTILE", "hostile"), ("HOSTILE_CLOUD", "hostile-cloud")] {
+        let mut components = array(manifest, "components").iter();
+        let component = components
+            .find(|component| component["name"] == name)
+            .expect("the manifest has the hostile guests");
+        let path = verified(root, component);
+        writeln!(code, "static {constant}: &[u8] = include_bytes!({path:?});")
+            .expect("a string takes all");
+    }
     code.push_str("static ASSEMBLED: &[(&str, &[u8])] = &[\n");
     let texts = root.join(KIT);
     println!("cargo::rerun-if-changed={}", texts.display());

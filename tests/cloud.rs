@@ -2,6 +2,8 @@
 //! server on loopback that speaks the API from its recorded shapes.
 
 mod errors;
+#[cfg(feature = "fault-points")]
+mod hostile;
 mod secrets;
 mod sent;
 

@@ -147,7 +147,7 @@ fn assert_unread(env: &Env) {
 }
 
 /// The hostile plugin's provenance of a document, as the registry keeps it.
-fn provenance(kb: &Path, name: &str) -> Value {
+pub(crate) fn provenance(kb: &Path, name: &str) -> Value {
     let path = kb.join(".openkb/kbhost/registry.db");
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
     let connection = rusqlite::Connection::open_with_flags(path, flags).unwrap();

@@ -22,7 +22,7 @@ fn cloud() -> Cloud {
 }
 
 /// The files beneath `dir` that hold the key, or its base64.
-fn holding(dir: &Path) -> Vec<String> {
+pub(super) fn holding(dir: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut dirs = vec![dir.to_owned()];
     while let Some(dir) = dirs.pop() {

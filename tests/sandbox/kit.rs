@@ -97,7 +97,30 @@ const CLAIMED: &[(&str, &str)] = &[
     ("half-a-component", "not-a-component"),
     ("script", "not-a-component"),
     ("http", "plugin-imports"),
+    ("other-plugin", "plugin-imports"),
+    ("endpoints", "plugin-imports"),
     ("hollow", "plugin-world"),
+    ("cloud-second-host", "denied"),
+    ("cloud-path-tricks", "denied"),
+    ("cloud-methods", "denied"),
+    ("cloud-headers", "denied"),
+    ("cloud-made-up-address", "denied"),
+    ("cloud-redirect", "not-followed"),
+    ("cloud-key", "denied"),
+    ("cloud-other-plugin", "denied"),
+    ("cloud-sockets", "denied"),
+    ("cloud-call-in-assets", "denied"),
+    ("cloud-call-flood", "capped"),
+    ("cloud-huge-body", "denied"),
+    ("cloud-body-beyond", "trap"),
+    ("cloud-huge-form", "denied"),
+    ("cloud-hang", "limit-wait"),
+    ("cloud-hang-on-and-on", "limit-cpu"),
+    ("cloud-pauses", "limit-wait"),
+    ("cloud-loop", "limit-cpu"),
+    ("cloud-list-flood", "invalid-output"),
+    ("cloud-another-document", "invalid-output"),
+    ("cloud-hostile-words", "sanitised"),
 ];
 
 /// Every case is there, claimed, and caught by what its claim says.
@@ -247,6 +270,18 @@ fn a_hole_is_noticed() {
         "preopen",
         &[("reach-canaries", "kbhost-canary-beside was changed")],
     );
+    check(
+        "endpoints",
+        &[("cloud-second-host", "another host was called: ")],
+    );
+    // The converter finds the key by both of its ways, and the kit by itself.
+    for words in [
+        "in what it was told: true",
+        "in its memory: true",
+        "it has read the key",
+    ] {
+        check("credential", &[("cloud-key", words)]);
+    }
     let said = selftest(
         &env,
         &["--only", "reach-canaries"],

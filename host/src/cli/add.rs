@@ -141,7 +141,7 @@ impl Run {
             converter_options: Vec::new(),
             via: self.via.clone(),
             // Who waits for a service wants to know what for; other conversions take seconds.
-            listener: self.via.as_ref().and_then(|_| listener),
+            listener: listener.filter(|_| self.via.is_some()),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,
             again: self.reconvert,

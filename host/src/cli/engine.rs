@@ -137,6 +137,7 @@ pub(super) fn prepare_one(
         strict: conversion.strict,
         surroundings: Surroundings::default(),
         converter: None,
+        service: None,
         assets_dir: None,
         cancel,
     };
@@ -163,6 +164,7 @@ pub(super) fn prepare_again(
         strict: false,
         surroundings: Surroundings::default(),
         converter: Some(converter),
+        service: None,
         assets_dir: Some(assets_dir),
         cancel,
     };

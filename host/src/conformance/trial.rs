@@ -179,6 +179,7 @@ impl Trial<'_> {
             strict: false,
             surroundings: with.surroundings,
             converter: Some(&self.plugin),
+            service: None,
             assets_dir: Some(input.path.parent().unwrap_or(Path::new("."))),
             cancel: Arc::clone(&with.cancel),
         };

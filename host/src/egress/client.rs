@@ -67,6 +67,20 @@ impl Client {
         Session::new(self.clone(), cancel, input)
     }
 
+    /// The same, with less time: for a call, and for all calls and pauses of a job.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub(crate) fn start_within(
+        service: Service,
+        key: ApiKey,
+        call_max: Duration,
+        session_max: Duration,
+    ) -> Result<Self, EgressError> {
+        let times = Times::default().within(call_max, session_max);
+        Self::start_with(service, key, times, Checked::of_system())
+    }
+
     pub(super) fn start_with(
         service: Service,
         key: ApiKey,

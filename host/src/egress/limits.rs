@@ -87,6 +87,16 @@ impl Times {
         }
     }
 
+    /// The same, and no more than this for a call and for all.
+    pub(super) fn within(self, call_max: Duration, session_max: Duration) -> Self {
+        Self {
+            try_max: self.try_max.min(call_max),
+            connect_max: self.connect_max.min(call_max),
+            session_max: self.session_max.min(session_max),
+            backoff: self.backoff,
+        }
+    }
+
     /// The time of one try that sends a file of so many bytes.
     pub(super) fn try_with(self, file_bytes: u64) -> Duration {
         self.try_max + Duration::from_secs(file_bytes / UPLOAD_BYTES_PER_SECOND_MIN)

@@ -11,6 +11,7 @@ mod address;
 mod call;
 mod client;
 mod error;
+mod fault;
 mod key;
 mod limits;
 mod origin;

@@ -8,6 +8,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::call::{Body, FormValue, Method, Request};
+use super::fault;
 use super::limits::BODY_BYTES_MAX;
 use super::seen::Seen;
 use super::service::{PAGEINDEX, Service};
@@ -92,6 +93,11 @@ fn image_address(
 ) -> Result<String, &'static str> {
     let of_endpoint = |endpoint: &&super::service::Images| endpoint.id == request.endpoint;
     let Some(images) = service.images().iter().find(of_endpoint) else {
+        if fault::has_hole("endpoints")
+            && let Some((_, host)) = request.endpoint.split_once("images:")
+        {
+            return Ok(format!("http://{host}{}", request.path));
+        }
         return Err("there is no such endpoint, or it is not granted");
     };
     if request.method != Method::Get {

@@ -64,6 +64,14 @@ impl Service {
         )
     }
 
+    /// A service at `origin`, which also has the images: not PageIndex Cloud, and nothing of the user's.
+    ///
+    /// # Errors
+    /// If `origin` makes no sense.
+    pub(crate) fn on_trial(origin: &str) -> Result<Self, EgressError> {
+        Self::from_values(Some(origin), Some(origin), &[])
+    }
+
     /// The endpoint's id.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::call::{Body, CallError, FormValue, Location, Request, Response, Usage};
 use super::client::Client;
+use super::fault;
 use super::limits::{ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, CALLS_MAX, PAUSE_MAX, TRIES_MAX};
 use super::policy::{self, Admitted};
 use super::retry::{self, Ended};
@@ -270,7 +271,8 @@ impl Session {
             headers.extend_from_slice(value.as_bytes());
             headers.push(b';');
         }
-        if scanner.finds(&headers) || scanner.finds(&answer.body) {
+        let is_tainted = scanner.finds(&headers) || scanner.finds(&answer.body);
+        if is_tainted && !fault::has_hole("credential") {
             return Err(CallError::Tainted);
         }
         if admitted.is_service {

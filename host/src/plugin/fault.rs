@@ -9,6 +9,18 @@ pub(super) fn has_hole(name: &str) -> bool {
     std::env::var("KBHOST_TEST_HOLE").is_ok_and(|hole| hole == name)
 }
 
+/// The component that a rig puts in the place of the built-in cloud converter, by
+/// `KBHOST_TEST_CLOUD_PLUGIN`.
+#[cfg(feature = "fault-points")]
+pub(super) fn cloud_plugin() -> Option<std::path::PathBuf> {
+    std::env::var_os("KBHOST_TEST_CLOUD_PLUGIN").map(Into::into)
+}
+
+#[cfg(not(feature = "fault-points"))]
+pub(super) fn cloud_plugin() -> Option<std::path::PathBuf> {
+    None
+}
+
 #[cfg(not(feature = "fault-points"))]
 pub(super) fn has_hole(_: &str) -> bool {
     false

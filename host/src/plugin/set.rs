@@ -14,8 +14,9 @@ use std::sync::OnceLock;
 
 use super::builtin::{BUILTIN, Builtin};
 use super::content::{Content, HEAD_BYTES_MAX};
+use super::fault;
 use super::stdio;
-use super::workshop::Workshop;
+use super::workshop::{self, Workshop};
 use super::{AcceptedType, Inspection, Plugin, PluginError};
 use crate::enumerate::{Kind, Met};
 use crate::kb::PluginDigest;
@@ -291,11 +292,23 @@ impl PluginSet {
     /// # Errors
     /// If it cannot be loaded.
     pub fn cloud(&self) -> Result<Plugin, PluginError> {
+        if let Some(path) = fault::cloud_plugin() {
+            return self.cloud_of(&path, &workshop::read_component(&path)?);
+        }
         let mut builtin = BUILTIN.iter().zip(&self.builtin);
         let (builtin, slot) = builtin
             .find(|(builtin, _)| builtin.is_of_cloud())
             .expect("BUG: a program without its cloud converter");
         self.load_candidate(Candidate::Builtin(builtin, slot))
+    }
+
+    /// A converter of the cloud world that does not come with the program: on trial alone, since no user
+    /// may give endpoints to a component of a stranger. `path` is for messages.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub(crate) fn cloud_of(&self, path: &Path, wasm: &[u8]) -> Result<Plugin, PluginError> {
+        self.workshop()?.load_cloud(path, wasm)
     }
 
     /// What `wasm` is, by its binary and its own words. `path` is for messages.

@@ -22,8 +22,8 @@ use super::set::CacheDir;
 use super::state::JobState;
 use super::stdio;
 use super::{
-    Inspection, JobFailure, JobReport, Limits, Plugin, PluginError, PluginIdentity, Surroundings,
-    WantedLimits,
+    AcceptedType, Inspection, JobFailure, JobReport, Limits, Plugin, PluginError, PluginIdentity,
+    Surroundings, WantedLimits,
 };
 use crate::kb::{ContentHash, PluginDigest};
 use crate::userdir::plugins::{InstalledPlugin, Store};
@@ -75,6 +75,27 @@ impl Workshop {
         Ok(Plugin::new(identity, accepts, limits, (World::File, pre)))
     }
 
+    /// Loads a component as one of the cloud world. No user's component comes here.
+    pub(super) fn load_cloud(&self, path: &Path, wasm: &[u8]) -> Result<Plugin, PluginError> {
+        let name = stdio::line(&path.display().to_string());
+        let digest = PluginDigest(ContentHash::of(wasm));
+        let pre = self.pre(&name, path, wasm, &digest, World::Cloud)?;
+        let (name, version, accepts) = described(&name, &pre)?;
+        let identity = PluginIdentity {
+            name,
+            version,
+            digest,
+            world: World::Cloud.name().to_owned(),
+        };
+        let linked: Linked = (World::Cloud, pre);
+        Ok(Plugin::new(
+            identity,
+            accepts,
+            WantedLimits::default(),
+            linked,
+        ))
+    }
+
     /// Loads a plugin that the user installed: the bytes that were agreed to, as what they were
     /// agreed to be.
     pub(super) fn load_installed(
@@ -113,13 +134,7 @@ impl Workshop {
         let name = stdio::line(&path.display().to_string());
         let digest = PluginDigest(ContentHash::of(wasm));
         let pre = self.pre(&name, path, wasm, &digest, World::File)?;
-        let (description, _report) = describe(&pre, &Surroundings::default());
-        let failed = |reason| PluginError::Describe {
-            name: name.clone(),
-            reason,
-        };
-        let description = description.map_err(|failure| failed(failure.to_string()))?;
-        let (name, version, accepts) = answer::description(description).map_err(failed)?;
+        let (name, version, accepts) = described(&name, &pre)?;
         let inspection = Inspection {
             identity: PluginIdentity {
                 name,
@@ -180,6 +195,20 @@ impl Workshop {
         }
         Ok(component)
     }
+}
+
+/// Name, version and what is taken, as the component called `name` says.
+fn described(
+    name: &str,
+    pre: &FileConverterPre<JobState>,
+) -> Result<(String, String, Vec<AcceptedType>), PluginError> {
+    let failed = |reason| PluginError::Describe {
+        name: name.to_owned(),
+        reason,
+    };
+    let (description, _report) = describe(pre, &Surroundings::default());
+    let description = description.map_err(|failure| failed(failure.to_string()))?;
+    answer::description(description).map_err(failed)
 }
 
 /// Whether a component comes with the program.

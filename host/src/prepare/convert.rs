@@ -90,6 +90,8 @@ pub struct Single<'a> {
     pub surroundings: Surroundings,
     /// The converter; `None`: the one that would be chosen.
     pub converter: Option<&'a Plugin>,
+    /// The service that the converter may call, if it is of the cloud world.
+    pub service: Option<&'a Client>,
     /// Where the files lie that the input refers to; `None`: beside the input.
     pub assets_dir: Option<&'a Path>,
     /// Set to stop.
@@ -152,7 +154,7 @@ fn prepare_single(
         surroundings: single.surroundings,
         again: false,
         converter: single.converter,
-        service: None,
+        service: single.service,
         listener: None,
         cancel: &single.cancel,
         keeping: None,

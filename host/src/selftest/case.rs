@@ -25,6 +25,12 @@ pub(super) enum Guest {
     Probed(&'static str),
     /// The hostile converter, with this behaviour of `describe`.
     Describing(&'static [u8; 4]),
+    /// The hostile cloud converter, with this word, a service, and a host that it must not reach.
+    Calling(&'static str),
+    /// The same, asked for the documents of the service.
+    Listing,
+    /// The same, asked about the document with this id.
+    Asking(&'static str),
     /// A component of `guests/`, by its name.
     Assembled(&'static str),
     /// What is no component at all.
@@ -58,6 +64,8 @@ pub(super) enum Pose {
     Half,
     /// A shell script.
     Script,
+    /// A converter that wants endpoints.
+    Cloud,
 }
 
 /// What an attempt may come to.
@@ -83,6 +91,6 @@ impl Case {
     /// Whether its end is that of its time; such a case is given less of it.
     pub(super) fn runs_on(&self) -> bool {
         let mut expected = self.expected.iter();
-        expected.any(|expected| expected.catch() == "limit-cpu")
+        expected.any(|expected| matches!(expected.catch(), "limit-cpu" | "limit-wait"))
     }
 }

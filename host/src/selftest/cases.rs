@@ -2,7 +2,7 @@
 
 use super::case::{Aid, CANARIES, Case, Expected, Guest, Pose};
 use Expected::{Error, Page};
-use Guest::{Aided, Assembled, Describing, Posing, Probed, Told};
+use Guest::{Aided, Asking, Assembled, Calling, Describing, Listing, Posing, Probed, Told};
 
 const fn case(
     name: &'static str,
@@ -31,6 +31,10 @@ const fn nothing(page: &'static str) -> Expected {
 const fn denied(page: &'static str, by: &'static [&'static str]) -> Expected {
     Page("denied", page, by)
 }
+
+const CALL: &str = "kbhost:cloud/endpoint.call";
+const LOCATE: &str = "kbhost:cloud/endpoint.locate";
+const KEY_IN_ANSWER: &str = "kbhost:cloud/endpoint.credential-in-answer";
 
 const TIMEOUT: &[Expected] = &[Error("limit-cpu", "timeout: ")];
 const MEMORY: &[Expected] = &[Error("limit-memory", "memory: more than ")];
@@ -585,9 +589,157 @@ pub(crate) const CASES: &[Case] = &[
         )],
     ),
     case(
+        "other-plugin",
+        "import another plugin",
+        Assembled("other-plugin"),
+        &[Error(
+            "plugin-imports",
+            "it imports kbhost:converter/converter@0.1.0",
+        )],
+    ),
+    case(
+        "endpoints",
+        "import endpoints of a service, as a component of a stranger",
+        Posing(Pose::Cloud),
+        &[Error(
+            "plugin-imports",
+            "it imports kbhost:cloud/endpoint@0.1.0",
+        )],
+    ),
+    case(
         "hollow",
         "be a converter by name alone",
         Assembled("hollow"),
         &[Error("plugin-world", "it does not export")],
+    ),
+    // A service.
+    case(
+        "cloud-second-host",
+        "call a host that nobody granted",
+        Calling("second-host"),
+        &[denied("refused: second-host", &[CALL])],
+    ),
+    case(
+        "cloud-path-tricks",
+        "turn a path into another host or another path",
+        Calling("path-tricks"),
+        &[denied("refused: path-tricks", &[CALL])],
+    ),
+    case(
+        "cloud-methods",
+        "change or delete documents of the service",
+        Calling("methods"),
+        &[denied("refused: methods", &[CALL])],
+    ),
+    case(
+        "cloud-headers",
+        "set host, key, cookies or a second request in a header",
+        Calling("headers"),
+        &[denied("refused: headers", &[CALL])],
+    ),
+    case(
+        "cloud-made-up-address",
+        "carry the text away in an address of an image",
+        Calling("made-up-address"),
+        &[denied("refused: made-up-address", &[CALL, LOCATE])],
+    ),
+    case(
+        "cloud-redirect",
+        "be led to another host by an answer",
+        Calling("redirect"),
+        &[Page("not-followed", "not followed: redirect", &[])],
+    ),
+    case(
+        "cloud-key",
+        "read the key from answers, environment, files or memory",
+        Calling("key"),
+        &[denied("no key: 3 answers withheld", &[KEY_IN_ANSWER])],
+    ),
+    case(
+        "cloud-other-plugin",
+        "call another plugin by its name",
+        Calling("other-plugin"),
+        &[denied("refused: other-plugin", &[CALL])],
+    ),
+    case(
+        "cloud-sockets",
+        "connect, bind, resolve, beside its endpoints",
+        Calling("sockets"),
+        &[denied(
+            "refused: sockets: PermissionDenied",
+            &["wasi:sockets"],
+        )],
+    ),
+    case(
+        "cloud-call-in-assets",
+        "call when it is only asked for the files of its input",
+        Calling("call-in-assets"),
+        &[denied("refused: call-in-assets", &[CALL])],
+    ),
+    case(
+        "cloud-call-flood",
+        "call without end",
+        Calling("flood"),
+        &[Page("capped", "exhausted after 2000 calls", &[])],
+    ),
+    case(
+        "cloud-huge-body",
+        "send 2 MiB of its own",
+        Calling("huge-body"),
+        &[denied("refused: huge-body", &[CALL])],
+    ),
+    case(
+        "cloud-body-beyond",
+        "send 8 MiB of its own",
+        Calling("body-beyond"),
+        &[Error("trap", "fuel allocated for hostcalls")],
+    ),
+    case(
+        "cloud-huge-form",
+        "send forms with files, names or fields that are none",
+        Calling("huge-form"),
+        &[denied("refused: huge-form", &[CALL])],
+    ),
+    case(
+        "cloud-hang",
+        "wait for an answer that never comes",
+        Calling("hang"),
+        &[Page("limit-wait", "timed out: hang", &[])],
+    ),
+    case(
+        "cloud-hang-on-and-on",
+        "the same again and again, whatever it is told",
+        Calling("hang-on-and-on"),
+        TIMEOUT,
+    ),
+    case(
+        "cloud-pauses",
+        "pause for years",
+        Calling("pauses"),
+        &[Page("limit-wait", "timed out after 0 pauses", &[])],
+    ),
+    case(
+        "cloud-loop",
+        "loop beside its endpoints",
+        Calling("spin"),
+        TIMEOUT,
+    ),
+    case(
+        "cloud-list-flood",
+        "list ten thousand documents at once",
+        Listing,
+        &[Error("invalid-output", "10000 documents; asked for 100")],
+    ),
+    case(
+        "cloud-another-document",
+        "tell of another document than was asked for",
+        Asking("another"),
+        &[Error("invalid-output", "about another document")],
+    ),
+    case(
+        "cloud-hostile-words",
+        "escape codes and links in what it tells of a document",
+        Asking("good"),
+        &[Page("sanitised", "a [31m", &[])],
     ),
 ];

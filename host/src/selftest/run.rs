@@ -1,5 +1,6 @@
 //! Runs one case after the other and judges what each came to.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +9,16 @@ use std::time::{Duration, Instant};
 use super::accomplice::Accomplice;
 use super::canary::MARK;
 use super::case::{Aid, CANARIES, Case, Expected, Guest, Pose};
+use super::cloud::{Cloud, ENDED_MAX};
 use super::scene::Scene;
+use crate::egress::EgressError;
 use crate::enumerate::{self, Filter, Source};
 use crate::kb::{ContentHash, PathError, SafeLine, is_deceptive};
 use crate::plugin::{
     Allowance, CacheDir, JobError, Limits, PluginError, PluginSet, Probe, Surroundings,
     machine_code,
 };
-use crate::prepare::{PrepareError, PreparedDocument, Single, StagingError, prepare_one};
+use crate::prepare::{PrepareError, PreparedDocument, Single, StagingError, Via, prepare_one};
 
 include!(concat!(env!("OUT_DIR"), "/kit.rs"));
 
@@ -49,6 +52,9 @@ pub(crate) enum SelftestError {
     /// The hostile converter cannot be loaded at all.
     #[error(transparent)]
     Plugin(#[from] PluginError),
+    /// There is no client for the hostile cloud converter.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
 }
 
 /// A failure whose code is wanted.
@@ -117,6 +123,8 @@ fn has_openat2() -> bool {
 pub(crate) struct Selftest {
     scene: Scene,
     hostile: PluginSet,
+    /// Made for the first case that needs it.
+    cloud: OnceCell<Cloud>,
     cancel: Arc<AtomicBool>,
 }
 
@@ -146,6 +154,7 @@ impl Selftest {
         Ok(Self {
             hostile: PluginSet::new(Some(&file), &CacheDir(None))?,
             scene,
+            cloud: OnceCell::new(),
             cancel,
         })
     }
@@ -165,11 +174,21 @@ impl Selftest {
             Guest::Aided(line, aid) => self.convert_aided(case, line, aid, code_of)?,
             Guest::Probed(head) => self.probe(case, head, code_of),
             Guest::Describing(behaviour) => self.load(case, &describing(behaviour), code_of)?,
+            Guest::Calling(word) => self.call(case, word, code_of)?,
+            Guest::Listing => self.ask(case, None, code_of)?,
+            Guest::Asking(id) => self.ask(case, Some(id), code_of)?,
             Guest::Assembled(name) => self.load(case, assembled(name), code_of)?,
             Guest::Posing(pose) => self.load(case, &posing(pose), code_of)?,
         };
         let elapsed = start.elapsed();
         came.wrong.extend(self.scene.traces()?);
+        if let Some(cloud) = self.cloud.get() {
+            let told: Vec<_> = came.lines.iter().chain([&came.text]).cloned().collect();
+            came.wrong.extend(cloud.traces(&told));
+        }
+        if case.runs_on() && elapsed > ENDED_MAX {
+            came.wrong.push(format!("it ended after {elapsed:.1?}"));
+        }
         Ok(judge(case, came, elapsed))
     }
 
@@ -238,14 +257,24 @@ impl Selftest {
             CANARIES => format!("reach {}", self.scene.ways_to_canaries().join("\t")),
             line => line.to_owned(),
         };
-        let source = self.source(&self.scene.input(case.name, &line)?);
+        self.prepare_with(case, &line, None)
+    }
+
+    fn prepare_with(
+        &self,
+        case: &Case,
+        line: &str,
+        via: Option<&Via>,
+    ) -> Result<Result<PreparedDocument, PrepareError>, SelftestError> {
+        let source = self.source(&self.scene.input(case.name, line)?);
         let single = Single {
             allowance: &Self::allowance(case),
             options: &[],
             cache: None,
             strict: false,
             surroundings: Surroundings::default(),
-            converter: None,
+            converter: via.map(|via| &via.plugin),
+            service: via.map(|via| &via.service),
             assets_dir: None,
             cancel: Arc::clone(&self.cancel),
         };
@@ -255,6 +284,48 @@ impl Selftest {
             &self.scene.staging,
             &single,
         ))
+    }
+
+    /// Lets the hostile cloud converter convert, as `add --via` would.
+    fn call(&self, case: &Case, word: &str, code_of: CodeOf<'_>) -> Result<Came, SelftestError> {
+        let cloud = self.cloud()?;
+        let via = Via {
+            plugin: cloud.plugin.clone(),
+            service: cloud.client(case.runs_on())?,
+        };
+        let prepared = self.prepare_with(case, &cloud.line(word), Some(&via))?;
+        Ok(came(prepared, code_of))
+    }
+
+    /// Asks it what its service has.
+    fn ask(
+        &self,
+        case: &Case,
+        id: Option<&str>,
+        code_of: CodeOf<'_>,
+    ) -> Result<Came, SelftestError> {
+        let cloud = self.cloud()?;
+        let service = cloud.client(case.runs_on())?;
+        let told = cloud.ask(id, &service, &Self::allowance(case), &self.cancel);
+        Ok(match told {
+            Ok(text) => Came {
+                lines: vec![text.clone()],
+                text,
+                ..Came::default()
+            },
+            Err(error) => failed(PrepareError::Job(error), code_of),
+        })
+    }
+
+    fn cloud(&self) -> Result<&Cloud, SelftestError> {
+        if let Some(cloud) = self.cloud.get() {
+            return Ok(cloud);
+        }
+        let plugin = self
+            .hostile
+            .cloud_of(Path::new("hostile-cloud"), HOSTILE_CLOUD)?;
+        let cloud = Cloud::open(plugin)?;
+        Ok(self.cloud.get_or_init(|| cloud))
     }
 
     fn source(&self, path: &Path) -> Source {
@@ -482,6 +553,7 @@ fn posing(pose: Pose) -> Vec<u8> {
         Pose::Module => b"\0asm\x01\0\0\0".to_vec(),
         Pose::Half => HOSTILE[..HOSTILE.len() / 2].to_vec(),
         Pose::Script => b"#!/bin/sh\nexit 0\n".to_vec(),
+        Pose::Cloud => HOSTILE_CLOUD.to_vec(),
     }
 }
 

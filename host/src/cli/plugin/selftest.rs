@@ -63,6 +63,7 @@ fn failed(error: SelftestError) -> CommandError {
         SelftestError::Path(error) => error.into(),
         SelftestError::Staging(error) => error.into(),
         SelftestError::Plugin(error) => error.into(),
+        SelftestError::Egress(error) => error.into(),
     }
 }
 
