@@ -34,9 +34,11 @@ fn trouble(fixture: &Path) -> String {
         .unwrap()
         .map(|entry| entry.unwrap().path());
     let input = inputs.find(|path| path.file_stem().is_some_and(|stem| stem == "input"));
-    let Some(input) = input else {
-        return trouble_of_cloud(fixture);
-    };
+    let input = input.unwrap();
+    if input.extension().is_some_and(|extension| extension == "id") {
+        let id = fs::read_to_string(&input).unwrap();
+        return trouble_of_cloud(fixture, id.trim());
+    }
     let mut convert = env.command(["convert", "--quiet", "--plugin"]);
     convert.arg(fixture.join("component.wasm")).arg(input);
     let said = env.finish(&mut convert);
@@ -52,10 +54,10 @@ fn trouble(fixture: &Path) -> String {
 
 /// What is wrong with a converter of a service today. Only a binary with the switches of the rigs takes
 /// another one than its own.
-fn trouble_of_cloud(fixture: &Path) -> String {
-    let script = Script::new(KEY).with("pi-released", Doc::released());
+fn trouble_of_cloud(fixture: &Path, id: &str) -> String {
+    let script = Script::new(KEY).with(id, Doc::released());
     let cloud = Cloud::new(script);
-    let mut command = cloud.command(["add", "--from-pageindex-cloud", "pi-released"]);
+    let mut command = cloud.command(["add", "--from-pageindex-cloud", id]);
     command.env("KBHOST_TEST_CLOUD_PLUGIN", fixture.join("component.wasm"));
     let said = cloud.env.finish(&mut command);
     if said.code != 0 {

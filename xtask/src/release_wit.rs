@@ -18,6 +18,9 @@ const INPUT: &str = "tests/golden/input/blocks.md";
 /// tests always has.
 const CLOUD_COMPONENT: &str = "plugins/prebuilt/pageindex-cloud.wasm";
 
+/// Its id.
+const RELEASED: &str = "pi-released";
+
 /// The key of that service: nobody else's.
 const KEY: &str = "pi-release-2b7d40c9";
 
@@ -27,7 +30,7 @@ fn import(repo: &Repo) -> Result<String> {
     if kb.exists() {
         std::fs::remove_dir_all(&kb).map_err(Failure::io("remove", &kb))?;
     }
-    let script = Script::new(KEY).with("pi-released", Doc::released());
+    let script = Script::new(KEY).with(RELEASED, Doc::released());
     let server = Server::start(script)
         .map_err(|error| Failure::new(format!("failed to serve on loopback: {error}")))?;
     let kbhost = |args: &[&str]| {
@@ -45,7 +48,7 @@ fn import(repo: &Repo) -> Result<String> {
     };
     let folder = kb.display().to_string();
     kbhost(&["init", &folder])?;
-    kbhost(&["add", "--quiet", "--from-pageindex-cloud", "pi-released"])?;
+    kbhost(&["add", "--quiet", "--from-pageindex-cloud", RELEASED])?;
     let page = kb.join("wiki/sources/released.md");
     std::fs::read_to_string(&page).map_err(Failure::io("read", &page))
 }
@@ -72,8 +75,13 @@ pub(crate) fn run(repo: &Repo, version: &str) -> Result<()> {
         let component = cloud.join("component.wasm");
         std::fs::copy(repo.root().join(CLOUD_COMPONENT), &component)
             .map_err(Failure::io("write", &component))?;
-        let expected = cloud.join("expected.md");
-        std::fs::write(&expected, imported).map_err(Failure::io("write", &expected))?;
+        for (name, text) in [
+            ("input.id", format!("{RELEASED}\n")),
+            ("expected.md", imported),
+        ] {
+            let path = cloud.join(name);
+            std::fs::write(&path, text).map_err(Failure::io("write", &path))?;
+        }
         Ok(markdown)
     })?;
     println!("{version} is frozen: commit {LIST} and {FIXTURES}/{version}");
