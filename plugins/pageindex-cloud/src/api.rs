@@ -3,7 +3,6 @@
 
 use kbhost_guest::long_document::defused;
 use kbhost_guest::{ConvertError, one_line};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::fault::{of_call, of_status, wrong};
@@ -12,17 +11,11 @@ use crate::service::{Body, FormField, FormValue, Method, Response, Service};
 /// What the host knows the service by.
 pub(crate) const ENDPOINT: &str = "pageindex";
 /// Longest id of a document, in bytes.
-const ID_BYTES_MAX: usize = 256;
+const ID_BYTES_MAX: usize = 128;
 /// Longest file name and description, in characters.
 const NAME_CHARS_MAX: usize = 255;
 const DESCRIPTION_CHARS_MAX: usize = 1_000;
 const CREATED_CHARS_MAX: usize = 64;
-/// What needs no escape in a segment of a path.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
 
 /// How far the service is with a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,16 +101,25 @@ pub(crate) struct TreeAnswer {
 /// The calls of one job.
 pub(crate) struct Api<'a> {
     pub(crate) service: &'a mut dyn Service,
+    /// The status of the last answer.
+    status: u16,
 }
 
 impl<'a> Api<'a> {
     pub(crate) fn new(service: &'a mut dyn Service) -> Self {
-        Self { service }
+        Self { service, status: 0 }
     }
 
     fn get(&mut self, path: &str, what: &str, id: Option<&str>) -> Result<Value, ConvertError> {
         let answer = self.service.call(ENDPOINT, Method::Get, path, &Body::Empty);
-        json(answer.map_err(of_call)?, what, id)
+        let answer = answer.map_err(of_call)?;
+        self.status = answer.status;
+        json(answer, what, id)
+    }
+
+    /// Whether the last answer was one that the service may not give the next time.
+    pub(crate) fn may_recover(&self) -> bool {
+        matches!(self.status, 300..=399 | 408 | 425 | 500..)
     }
 
     fn get_object(
@@ -231,18 +233,16 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// An id as a segment of a path.
-fn segment(id: &str) -> Result<String, ConvertError> {
-    let is_id = !matches!(id, "" | "." | "..")
-        && id.len() <= ID_BYTES_MAX
-        && !id.contains(|c: char| c.is_control() || c.is_whitespace());
-    if !is_id {
+/// An id as a segment of a path: what the host grants, letters, digits, `-` and `_`.
+fn segment(id: &str) -> Result<&str, ConvertError> {
+    let is_of_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !(1..=ID_BYTES_MAX).contains(&id.len()) || !id.bytes().all(is_of_id) {
         let id = one_line(id, 64);
         return Err(ConvertError::NotFound(format!(
             "`{id}` is no id of a document"
         )));
     }
-    Ok(utf8_percent_encode(id, SEGMENT).to_string())
+    Ok(id)
 }
 
 fn json(response: Response, what: &str, id: Option<&str>) -> Result<Value, ConvertError> {
@@ -277,9 +277,9 @@ mod tests {
 
     #[test]
     fn ids_are_segments() {
-        assert_eq!(segment("pi-a_1.~").unwrap(), "pi-a_1.~");
-        assert_eq!(segment("../x?y#z%ü").unwrap(), "..%2Fx%3Fy%23z%25%C3%BC");
-        for id in ["", ".", "..", "a b", "a\nb", &"x".repeat(ID_BYTES_MAX + 1)] {
+        assert_eq!(segment("pi-a_1").unwrap(), "pi-a_1");
+        let long = "x".repeat(ID_BYTES_MAX + 1);
+        for id in ["", ".", "..", "a b", "a\nb", "a.b", "../x", "ü", &long] {
             assert!(
                 matches!(segment(id), Err(ConvertError::NotFound(_))),
                 "{id:?}"

@@ -24,10 +24,8 @@ pub(crate) fn documents(
         // More than was asked for would come again with the next stretch.
         let listed = listed.into_iter().take(stretch as usize);
         for metadata in listed {
-            let Some(id) = metadata.id.clone() else {
-                let message = "the list: a document without an id";
-                return Err(ConvertError::Upstream(message.to_owned()));
-            };
+            // Without an id it counts, and nobody can ask for it: the host leaves it out and says so.
+            let id = metadata.id.clone().unwrap_or_default();
             documents.push(remote(&id, metadata));
         }
         if is_last {

@@ -13,7 +13,7 @@ use crate::pages::{PAGES_MAX, page, raw_pages};
 use crate::pictures::Pictures;
 use crate::service::Service;
 use crate::tree::tree;
-use crate::upload::{failed, upload_and_wait, wait_for_tree};
+use crate::upload::{failed, forget_unless_passing, upload_and_wait, wait_for_tree};
 
 const MAIN_PATH: &str = "document.md";
 const PAGES_PATH: &str = "pages.json";
@@ -33,8 +33,11 @@ pub(crate) fn convert(
             if metadata.progress == Progress::Failed {
                 return Err(failed());
             }
+            if matches!(metadata.progress, Progress::Queued | Progress::Processing) {
+                return Err(at_work());
+            }
             let nodes = wait_for_tree(&mut api, id)?;
-            import(api, id, &metadata, &nodes, files, warnings)
+            import(&mut api, id, &metadata, &nodes, files, warnings)
         }
         Source::File(file) => {
             let is_pdf = file.media_type == "application/pdf"
@@ -45,15 +48,25 @@ pub(crate) fn convert(
             }
             let resume = request.resume.as_deref();
             let (id, nodes) = upload_and_wait(&mut api, &file.name, resume, &mut warnings)?;
-            let metadata = api.metadata(&id)?;
-            import(api, &id, &metadata, &nodes, files, warnings)
+            let imported = api
+                .metadata(&id)
+                .and_then(|metadata| import(&mut api, &id, &metadata, &nodes, files, warnings));
+            if let Err(error) = &imported {
+                forget_unless_passing(&mut api, error);
+            }
+            imported
         }
     }
 }
 
+/// Others need not wait for a document that somebody else sent: it can be imported later.
+fn at_work() -> ConvertError {
+    ConvertError::Upstream("the service is still at work on the document".to_owned())
+}
+
 /// Everything but the tree, which is here already.
 fn import(
-    mut api: Api<'_>,
+    api: &mut Api<'_>,
     id: &str,
     metadata: &Metadata,
     nodes: &[Value],

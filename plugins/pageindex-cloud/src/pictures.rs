@@ -159,7 +159,7 @@ impl<'a> Pictures<'a> {
         }
         let Some(location) = self.service.locate(address) else {
             self.leave_out(&format!(
-                "on the host `{}`, which is not granted",
+                "on the host `{}`, which is not granted, or under an address that is not as the service wrote it",
                 host_of(address)
             ));
             return Ok(None);

@@ -87,15 +87,13 @@ pub(crate) fn upload_and_wait(
     if let Some(State { doc_id, .. }) = State::of(resume) {
         match settle(api, &doc_id) {
             // Somebody removed it there. What is sent now is waited for once.
-            Err(ConvertError::NotFound(_)) => {
-                forget(api);
-            }
+            Err(ConvertError::NotFound(_)) => {}
             other => return other.map(|nodes| (doc_id, nodes)),
         }
     }
     api.service
         .progress(0, u64::from(POLLS_MAX), "sent to the service");
-    let doc_id = api.upload(name)?;
+    let doc_id = api.upload(&file_name(name))?;
     let state = State {
         v: VERSION,
         doc_id: doc_id.clone(),
@@ -109,13 +107,34 @@ pub(crate) fn upload_and_wait(
     Ok((doc_id, nodes))
 }
 
-/// Waits for a document; one that failed is forgotten.
+/// Waits for a document; one that cannot come good is forgotten.
 fn settle(api: &mut Api<'_>, id: &str) -> Result<Vec<Value>, ConvertError> {
     let nodes = wait_for_tree(api, id);
-    if nodes.as_ref().is_err_and(|error| *error == failed()) {
-        forget(api);
+    if let Err(error) = &nodes {
+        forget_unless_passing(api, error);
     }
     nodes
+}
+
+/// Forgets the document if the service would answer the same the next time: going on with it would fail
+/// for ever. What may pass is a matter of the network, the key, the quota and the service's health.
+pub(crate) fn forget_unless_passing(api: &mut Api<'_>, error: &ConvertError) {
+    match error {
+        ConvertError::Upstream(_) if !api.may_recover() => forget(api),
+        ConvertError::NotFound(_) | ConvertError::Unsupported(_) | ConvertError::TooLarge(_) => {
+            forget(api);
+        }
+        _ => {}
+    }
+}
+
+/// The name under which a file is sent: what a form cannot hold is replaced.
+fn file_name(name: &str) -> String {
+    let plain = |c: char| match c.is_control() || matches!(c, '/' | '\\') {
+        true => '_',
+        false => c,
+    };
+    name.chars().map(plain).collect()
 }
 
 fn forget(api: &mut Api<'_>) {

@@ -269,13 +269,10 @@ fn odd_documents_are_taken() {
         "<!-- page 1 -->\n\n<!-- page 2 -->\n\nb\n\n<!-- page 3 -->\n"
     );
     // An id is no path.
-    for (id, call) in [
-        ("a/b?c", "GET /doc/a%2Fb%3Fc/metadata/"),
-        ("../x", "GET /doc/..%2Fx/metadata/"),
-    ] {
+    for id in ["a/b?c", "../x", "a.b"] {
         let mut service = Recorded::default();
         let (document, _) = run(Source::Remote(id.to_owned()), None, &mut service);
         assert!(matches!(document, Err(ConvertError::NotFound(text)) if text.contains(id)));
-        assert_eq!(service.calls, [call]);
+        assert!(service.calls.is_empty());
     }
 }

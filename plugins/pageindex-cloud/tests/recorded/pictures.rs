@@ -96,7 +96,10 @@ fn pictures_in_each_form() {
         "![x](https://user:pw@other.example/a?secret) ![](https://other.example/b)",
         json!([]),
         "x",
-        &["left out: 2 pictures on the host `other.example`, which is not granted"],
+        &[
+            "left out: 2 pictures on the host `other.example`, which is not granted, or under an address \
+           that is not as the service wrote it",
+        ],
     );
     check(
         "![x](https://h/none.svg)![y](https://h/gone.png)",

@@ -83,6 +83,12 @@ fn a_failed_document_is_forgotten_and_other_errors_keep_it() {
     check(Err(CloudError::Cancelled), false);
     check(status(401, ""), false);
     check(status(500, ""), false);
+    check(status(429, ""), false);
+    // What would be answered the same the next time.
+    check(status(400, ""), true);
+    check(status(410, ""), true);
+    check(ok(&json!({"status": "completed"})), true);
+    check(ok(&json!([1])), true);
 
     // A document of the service that failed: no checkpoint to forget.
     for call in [METADATA, TREE] {
