@@ -260,6 +260,7 @@ fn trouble(path: PathBuf, reason: &str) -> EgressError {
 /// such files replace `$NAME` from the environment, which would send another secret to the service: here a
 /// value is what is written, without the quotes around it.
 fn variable(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let last = text.lines().filter_map(value).next_back();
     last.filter(|value| !value.is_empty())
 }
@@ -267,7 +268,9 @@ fn variable(text: &str) -> Option<&str> {
 /// The value in a line that names the key.
 fn value(line: &str) -> Option<&str> {
     let line = line.trim();
-    let line = line.strip_prefix("export ").map_or(line, str::trim_start);
+    let exported = line.strip_prefix("export");
+    let exported = exported.filter(|rest| rest.starts_with(char::is_whitespace));
+    let line = exported.map_or(line, str::trim_start);
     let value = line.strip_prefix(PAGEINDEX_VARIABLE)?.trim_start();
     let value = value.strip_prefix('=')?.trim_start();
     for quote in ['"', '\''] {

@@ -1,6 +1,6 @@
 //! The knowledge bases whose `.env` this user lets hold keys, `trusted.json`.
 //!
-//! Invariant: an entry is a path with the device and inode that it had, and counts only while the folder there
+//! Invariant: an entry is a path with the device, inode and time of birth that it had, and counts only while the folder there
 //! is the same one, still this user's own and writable by nobody else. Never read from a KB.
 
 use std::path::{Path, PathBuf};
@@ -71,6 +71,26 @@ pub(crate) struct OwnFolder {
     path: PathBuf,
     device: u64,
     inode: u64,
+    born: Option<Born>,
+}
+
+/// When a folder was made, seconds and nanoseconds, where the file system tells: an inode's number is given to
+/// another folder once the first is gone.
+type Born = (i64, u32);
+
+/// When what `fd` is open on was made.
+#[cfg(target_os = "linux")]
+fn born(fd: &OwnedFd) -> Option<Born> {
+    let wanted = fs::StatxFlags::BTIME;
+    let stat = fs::statx(fd, c"", fs::AtFlags::EMPTY_PATH, wanted).ok()?;
+    let told = fs::StatxFlags::from_bits_retain(stat.stx_mask).contains(wanted);
+    told.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
+}
+
+/// When what `fd` is open on was made: not asked here.
+#[cfg(not(target_os = "linux"))]
+fn born(_fd: &OwnedFd) -> Option<Born> {
+    None
 }
 
 impl OwnFolder {
@@ -95,6 +115,7 @@ impl OwnFolder {
             return Err(refused("group or others may write to it", Some("go-w")));
         }
         Ok(Self {
+            born: born(&fd),
             fd,
             path: path.to_owned(),
             #[expect(
@@ -146,6 +167,8 @@ struct Entry {
     path: PathBuf,
     device: u64,
     inode: u64,
+    #[serde(default)]
+    born: Option<Born>,
 }
 
 /// The list as it is written.
@@ -250,6 +273,7 @@ impl Entry {
             path: folder.path.clone(),
             device: folder.device,
             inode: folder.inode,
+            born: folder.born,
         }
     }
 }
@@ -381,6 +405,23 @@ mod tests {
         assert!(trust(&config, &kb).unwrap());
         assert!(holds(&config, &kb));
         assert_eq!(all_in(&config).unwrap().len(), 1);
+    }
+
+    /// Goal: a folder that got the number of one that is gone is another one. Method: the KB is removed and
+    /// made anew until its inode is the same, or often enough on file systems that give numbers once.
+    #[test]
+    fn a_folder_in_the_place_of_one_that_is_gone_is_not_trusted() {
+        use std::os::unix::fs::MetadataExt as _;
+        let (_temporary, config, kb) = world();
+        for _ in 0..50 {
+            trust(&config, &kb).unwrap();
+            let before = std::fs::metadata(&kb).unwrap().ino();
+            std::fs::remove_dir_all(&kb).unwrap();
+            std::fs::create_dir_all(kb.join(".openkb")).unwrap();
+            set_mode(&kb, 0o755);
+            let same = std::fs::metadata(&kb).unwrap().ino() == before;
+            assert!(!holds(&config, &kb), "the same inode: {same}");
+        }
     }
 
     #[test]
