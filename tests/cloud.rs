@@ -10,10 +10,11 @@ mod sent;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kbhost_cloud_server::{Call, Doc, Fields, Script};
+use kbhost_cloud_server::{Call, Doc, Fault, Fields, Script};
 
 use crate::support::cloud::{Cloud, KEY};
 use crate::support::consistency::violations;
+use crate::support::wait::until;
 use crate::support::{Env, json, staging_entries, tree};
 
 fn three() -> Script {
@@ -265,7 +266,7 @@ fn the_service_is_listed_and_asked() {
     assert!(line("pi-quay").contains("Quay_survey"), "{said:?}");
     assert!(line("pi-bad").contains("failed"), "{said:?}");
     assert!(
-        said.stderr.contains("--from-pageindex-cloud pi-"),
+        said.stderr.contains("--from-pageindex-cloud=pi-"),
         "{said:?}"
     );
     let listed = json(&cloud.run(["cloud", "list", "--json"]));
@@ -281,6 +282,12 @@ fn the_service_is_listed_and_asked() {
     let said = cloud.run(["cloud", "status", "pi-none", "pi-bad"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stdout.contains("pi-bad"), "{said:?}");
+    let said = cloud.run(["cloud", "status", "--json", "pi-none", "pi-bad"]);
+    let status = json(&said);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(status["failed"][0]["id"], "pi-none");
+    assert_eq!(status["failed"][0]["error"]["code"], "not-found");
+    assert_eq!(status["complete"], false);
 
     // Without a knowledge base too.
     let mut command = cloud.command(["cloud", "list"]);
@@ -288,6 +295,31 @@ fn the_service_is_listed_and_asked() {
         .env
         .finish(command.env_remove("KBHOST_KB").current_dir("/"));
     assert_eq!(said.code, 0, "{said:?}");
+}
+
+#[test]
+fn who_ends_a_list_knows_why() {
+    let script = three().with_fault(Fault::Hang.on(Call::List));
+    let cloud = Cloud::new(script);
+    let child = cloud.env.spawn(&mut cloud.command(["cloud", "list"]));
+    until("the call hangs", || cloud.server.count(Call::List) == 1);
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let said = cloud.env.wait(child);
+    assert_eq!((said.code, said.stderr.as_str()), (130, ""), "{said:?}");
+}
+
+#[test]
+fn a_registry_is_rebuilt_with_documents_of_a_service() {
+    let cloud = Cloud::new(three());
+    cloud.import(&["pi-quay", "pi-tide"]);
+    let said = cloud.env.run(["registry", "rebuild"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(!said.stderr.contains("original is missing"), "{said:?}");
+    let listed = json(&cloud.env.run(["list", "--json"]));
+    assert_eq!(listed["documents"].as_array().unwrap().len(), 2);
+    let said = cloud.import(&["pi-quay"]);
+    assert!(said.stdout.starts_with("skipped  Quay_survey"), "{said:?}");
 }
 
 #[test]

@@ -113,15 +113,18 @@ fn a_document_that_failed_there_is_told() {
     assert!(said.contains("failed"), "{said}");
 }
 
+/// Others of the batch do not wait for a document that somebody else sent.
 #[test]
-fn a_document_that_is_not_done_is_waited_for_within_bounds() {
-    let doc = |queued, processing| Doc::report("report.pdf", 3).with_polls(queued, processing);
-    let cloud = Cloud::new(Script::new(KEY).with("pi-one", doc(1_000, 0)));
-    let (code, said) = fails(&cloud, &[("KBHOST_TEST_CLOUD_MS", "2500")]);
-    assert_eq!(code, "timeout", "{said}");
-    assert!(cloud.server.count(Call::Tree) >= 2, "{said}");
-    let cloud = Cloud::new(Script::new(KEY).with("pi-one", doc(1, 1)));
-    cloud.import(&["pi-one"]);
+fn a_document_that_is_not_done_is_told_at_once() {
+    for (queued, processing) in [(1_000, 0), (0, 1_000)] {
+        let doc = Doc::report("report.pdf", 3).with_polls(queued, processing);
+        let cloud = Cloud::new(Script::new(KEY).with("pi-one", doc));
+        let (code, said) = fails(&cloud, &[]);
+        assert_eq!(code, "upstream", "{said}");
+        assert!(said.contains("still at work"), "{said}");
+        assert!(said.contains("kbhost cloud status"), "{said}");
+        assert!(cloud.server.requests().len() <= 2);
+    }
 }
 
 #[test]

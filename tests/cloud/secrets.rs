@@ -85,6 +85,67 @@ fn the_key_is_in_no_file_and_no_word() {
     }
 }
 
+/// Goal: a key that an answer holds in pieces is not put together by who reads it. Method: answers with the
+/// key broken by what readers of Markdown, HTML and text leave out; none gets in, and no word of it is told.
+#[test]
+fn a_key_in_pieces_is_not_put_together() {
+    let (one, two) = KEY.split_at(11);
+    let dashed = KEY.replacen('-', "\\-", 1);
+    let entity = KEY.replacen('-', "&#45;", 1);
+    let pages: Vec<String> = vec![
+        format!("{one}\u{1}{two}"),
+        format!("{one}\u{85}{two}"),
+        format!("{one}\u{200b}{two}"),
+        format!("![{dashed}](x)"),
+        format!("![{entity}](x)"),
+        format!("![{one}*{two}*](x)"),
+        format!("![{one}<b>{two}](x)"),
+        format!("{one}![](x){two}"),
+        format!("{one}<br>{two} is what the harbour is called in all its papers."),
+        format!("{one}<!-- -->{two} is what the harbour is called in all its papers."),
+        format!("{dashed} is what the harbour is called in all its papers."),
+        format!("{entity} is what the harbour is called in all its papers."),
+    ];
+    let mut docs: Vec<Doc> = pages
+        .into_iter()
+        .map(|markdown| {
+            let mut doc = Doc::report("one.pdf", 1);
+            doc.pages[0].markdown = format!("# Harbour\n\n{markdown}\n");
+            doc.pages[0].pictures.clear();
+            doc
+        })
+        .collect();
+    docs.push(Doc::report(&format!("{one}\u{1}{two}.pdf"), 1));
+    let mut tree = Doc::report("tree.pdf", 1);
+    tree.tree[0].title = format!("{one}\u{7f}{two}");
+    docs.push(tree);
+    let mut script = Script::new(KEY);
+    let ids: Vec<String> = (0..docs.len())
+        .map(|number| format!("pi-{number}"))
+        .collect();
+    for (id, doc) in ids.iter().zip(docs) {
+        script = script.with(id, doc);
+    }
+    let said = format!("{{\"detail\": \"bad key {one}\u{1}{two}\"}}");
+    let refused = Doc::report("r.pdf", 1).with_fault(Fault::Status(403, said).on(Call::Any));
+    let cloud = Cloud::new(script.with("pi-refused", refused));
+    for id in ids.iter().map(String::as_str).chain(["pi-refused"]) {
+        let said = cloud.run(["add", "-vv", "--from-pageindex-cloud", id]);
+        assert_eq!(said.code, 1, "{id}: {said:?}");
+        assert!(
+            !said.stdout.contains(KEY) && !said.stderr.contains(KEY),
+            "{id}: {said:?}"
+        );
+        assert!(said.stderr.contains("held the key"), "{id}: {said:?}");
+    }
+    assert_eq!(holding(cloud.env.root()), [""; 0]);
+    // What looks a little like it is no key.
+    cloud
+        .server
+        .put("pi-fine", Doc::report(&format!("{one}.pdf"), 1));
+    cloud.import(&["pi-fine"]);
+}
+
 /// Goal: a crash of the program writes no memory that holds the key. Method: a run that hangs is
 /// aborted with cores allowed; it must not have been dumped, and none may lie there.
 #[test]

@@ -164,3 +164,42 @@ fn a_document_that_the_service_forgot_is_sent_again() {
     child.kill().unwrap();
     child.wait().unwrap();
 }
+
+/// Goal: an upload that cannot come good is not gone on with for ever. Method: the answers about it are wrong
+/// for good; the next run sends the file anew, and with trouble that passes it does not.
+#[test]
+fn an_upload_that_cannot_come_good_is_sent_anew() {
+    for (fault, uploads) in [
+        (Fault::Status(400, "no".to_owned()).on(Call::Tree), 2),
+        (Fault::WrongShape.on(Call::Pages), 2),
+        (Fault::Status(500, "no".to_owned()).on(Call::Tree), 1),
+        (Fault::Status(403, "no".to_owned()).on(Call::Tree), 1),
+    ] {
+        let name = format!("{fault:?}");
+        let mut script = script();
+        script.upload = Doc::report("sent.pdf", 2).with_fault(fault.times(3));
+        let cloud = Cloud::new(script);
+        pdf(&cloud, "paper.pdf");
+        let args = [&VIA[..], &["docs/paper.pdf"]].concat();
+        let said = cloud.run(&args);
+        assert_eq!(said.code, 1, "{name}: {said:?}");
+        cloud.run(&args);
+        assert_eq!(cloud.server.uploads(), uploads, "{name}");
+    }
+}
+
+#[test]
+fn a_name_that_a_form_cannot_hold_is_sent_as_another() {
+    let cloud = Cloud::new(script());
+    pdf(&cloud, "a\\b\nc.pdf");
+    let said = cloud.run(VIA.iter().chain(&["docs"]));
+    assert_eq!(said.code, 0, "{said:?}");
+    let seen = cloud.server.requests();
+    let upload = seen.iter().find(|seen| seen.call == Call::Upload).unwrap();
+    let file = upload
+        .parts
+        .iter()
+        .find(|part| part.name == "file")
+        .unwrap();
+    assert_eq!(file.file_name.as_deref(), Some("a_b_c.pdf"));
+}

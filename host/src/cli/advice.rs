@@ -82,6 +82,7 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         CommandError::Export(StagingError::Path(error)) => of_export(error),
         CommandError::Egress(error) => of_egress(error),
         CommandError::Trust(error) => of_trust(error),
+        CommandError::Ask { about, error } => of_job(&error.failure, about),
         CommandError::Prepare {
             display,
             error,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{CloudAction, CloudArgs};
 use super::engine;
-use super::error::CommandError;
+use super::error::{CommandError, ErrorReport};
 use super::exit::Exit;
 use super::settings::Settings;
 use super::signals::Signals;
@@ -17,7 +17,7 @@ use crate::kb::config::Narrowing;
 use crate::kb::registry::Catalogue;
 use crate::kb::{DocName, KbError, KbRoot, RemoteId, SafeLine};
 use crate::plugin::{Allowance, JobError, PluginSet, RemoteCatalog, RemoteDocument, RemoteState};
-use crate::prepare::{PrepareError, Via};
+use crate::prepare::Via;
 
 /// Documents that are listed: more than anybody reads, and the calls are bounded by it.
 const LISTED_MAX: u32 = 10_000;
@@ -34,8 +34,18 @@ struct Listed {
 #[derive(Serialize)]
 struct Answer<'a> {
     documents: &'a [Listed],
+    /// Those that could not be told of.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    failed: &'a [Unanswered],
     /// Whether there are no others.
     complete: bool,
+}
+
+/// A document that could not be told of.
+#[derive(Serialize)]
+struct Unanswered {
+    id: RemoteId,
+    error: ErrorReport,
 }
 
 /// Connects with the service: its converter, its address and the key.
@@ -58,8 +68,9 @@ pub(super) fn connect(plugins: &PluginSet, root: Option<&KbRoot>) -> Result<Via,
 pub(super) fn ids(typed: &[String]) -> Result<Vec<RemoteId>, CommandError> {
     let ids = typed.iter().map(|id| {
         RemoteId::new(id).ok_or_else(|| CommandError::Usage {
-            message: format!("`{}` is no id of a document", SafeLine::new(id)),
-            hint: "`kbhost cloud list` tells the ids: letters, digits, `-` and `_`".to_owned(),
+            message: format!("use `{}` as the id of a document", SafeLine::new(id)),
+            hint: "an id has letters, digits, `-` and `_`; `kbhost cloud list` tells them"
+                .to_owned(),
         })
     });
     ids.collect()
@@ -105,8 +116,9 @@ pub(super) fn run(
     let exit = match &args.action {
         CloudAction::List => asked.list(ui),
         CloudAction::Status { .. } => asked.status(ui, &ids),
-    }?;
-    Ok(signals.exit().unwrap_or(exit))
+    };
+    // Who ended it knows why.
+    signals.exit().map_or(exit, Ok)
 }
 
 struct Asked<'a> {
@@ -117,12 +129,13 @@ struct Asked<'a> {
 impl Asked<'_> {
     fn list(&self, ui: &mut Ui) -> Result<Exit, CommandError> {
         let mut documents = Vec::new();
-        let (mut offset, mut complete) = (0, false);
+        let (mut offset, mut left_out, mut complete) = (0, 0, false);
         while offset < LISTED_MAX {
             let (page, given) = self
                 .catalog
                 .documents(offset)
-                .map_err(|error| failed("PageIndex Cloud", error))?;
+                .map_err(|error| failed("its documents", error))?;
+            left_out += given.saturating_sub(u32::try_from(page.len()).unwrap_or(given));
             for document in page {
                 documents.push(self.listed(document)?);
             }
@@ -133,7 +146,12 @@ impl Asked<'_> {
                 break;
             }
         }
-        tell(ui, &documents, complete);
+        tell(ui, &documents, &[], complete && left_out == 0);
+        if left_out > 0 && !ui.json() {
+            ui.note(&format!(
+                "{left_out} more have ids that cannot be asked for, and are left out."
+            ));
+        }
         if !complete && !ui.json() {
             ui.note(&format!(
                 "There are more than {LISTED_MAX}: these are the first."
@@ -143,7 +161,7 @@ impl Asked<'_> {
     }
 
     fn status(&self, ui: &mut Ui, ids: &[RemoteId]) -> Result<Exit, CommandError> {
-        let (mut documents, mut failures) = (Vec::new(), 0);
+        let (mut documents, mut unanswered) = (Vec::new(), Vec::new());
         for id in ids {
             match self.catalog.status(id) {
                 Ok(document) => documents.push(self.listed(document)?),
@@ -152,16 +170,20 @@ impl Asked<'_> {
                     if ids.len() == 1 {
                         return Err(error);
                     }
-                    failures += 1;
-                    ui.error(&error.report());
+                    if !ui.json() {
+                        ui.error(&error.report());
+                    }
+                    unanswered.push(Unanswered {
+                        id: id.clone(),
+                        error: error.report(),
+                    });
                 }
             }
         }
-        tell(ui, &documents, true);
-        Ok(if failures == 0 {
-            Exit::Done
-        } else {
-            Exit::Failed
+        tell(ui, &documents, &unanswered, unanswered.is_empty());
+        Ok(match unanswered[..] {
+            [] => Exit::Done,
+            _ => Exit::Failed,
         })
     }
 
@@ -178,22 +200,22 @@ impl Asked<'_> {
 }
 
 fn failed(display: &str, error: Box<JobError>) -> CommandError {
-    CommandError::Prepare {
-        display: display.to_owned(),
-        error: Box::new(PrepareError::Job(error)),
-        accepted: Vec::new(),
+    CommandError::Ask {
+        about: display.to_owned(),
+        error,
     }
 }
 
-fn tell(ui: &mut Ui, documents: &[Listed], complete: bool) {
+fn tell(ui: &mut Ui, documents: &[Listed], failed: &[Unanswered], complete: bool) {
     if ui.json() {
         ui.answer(Answer {
             documents,
+            failed,
             complete,
         });
         return;
     }
-    if documents.is_empty() {
+    if documents.is_empty() && failed.is_empty() {
         ui.note("The service has no documents.");
         return;
     }
@@ -212,7 +234,7 @@ fn tell(ui: &mut Ui, documents: &[Listed], complete: bool) {
     if let Some(listed) = documents.iter().find(importable) {
         let id = &listed.document.id;
         ui.hint(&format!(
-            "`kbhost add --from-pageindex-cloud {id}` imports one"
+            "`kbhost add --from-pageindex-cloud={id}` imports one"
         ));
     }
 }

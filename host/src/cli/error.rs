@@ -14,7 +14,7 @@ use crate::enumerate::EnumerateError;
 use crate::kb::tree::NodeId;
 use crate::kb::{DocName, KbError, KbPath, PathError, SafeLine};
 use crate::mutation::{AcquireError, InitError, MutationError, RecoverError};
-use crate::plugin::PluginError;
+use crate::plugin::{JobError, PluginError};
 use crate::prepare::{PrepareError, StagingError};
 use crate::userdir::trust::TrustError;
 
@@ -80,6 +80,15 @@ pub(super) enum CommandError {
         error: Box<PrepareError>,
         /// Extensions that some converter takes.
         accepted: Vec<String>,
+    },
+    /// A service could not be asked.
+    #[error("ask the service about {}", one_line(about))]
+    Ask {
+        /// What about.
+        about: String,
+        /// Why.
+        #[source]
+        error: Box<JobError>,
     },
     /// One input could not be committed.
     #[error("add `{display}`")]

@@ -13,6 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::error::EgressError;
+use super::fault;
 use super::key::ApiKey;
 use super::limits::Times;
 use super::resolve::Checked;
@@ -59,6 +60,13 @@ impl Client {
     #[must_use]
     pub fn service(&self) -> &Service {
         &self.0.service
+    }
+
+    /// Whether the key stands in `bytes` in any form: what a converter made of an answer is looked through
+    /// as the answer was, since it may have joined what stood apart.
+    #[must_use]
+    pub fn is_told_in(&self, bytes: &[u8]) -> bool {
+        !fault::has_hole("credential") && self.0.scanner.finds(bytes)
     }
 
     /// The calls of one job: they end when `cancel` is set; a form may send the file `input`.

@@ -1,7 +1,7 @@
 //! Looking for the credential in what a service answered.
 //!
-//! Found is the key itself, also broken over lines, in any mix of percent and JSON escapes, up to three layers
-//! of them, and in base64 and hexadecimal at any position. Not found is what nobody would send by
+//! Found is the key itself, also broken over lines, in any mix of percent, JSON, HTML and Markdown escapes, up to
+//! three layers of them, and in base64 and hexadecimal at any position. Not found is what nobody would send by
 //! mistake: an encrypted or compressed key. Time and memory are linear in the answer.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
@@ -40,15 +40,15 @@ impl Scanner {
 
     /// Whether the key stands in `answer` in any form.
     pub(super) fn finds(&self, answer: &[u8]) -> bool {
-        let mut view = without_spaces(answer);
+        let mut view = visible(answer);
         for _ in 0..LAYERS_MAX {
             if self.0.is_match(&view) {
                 return true;
             }
-            if !view.iter().any(|byte| matches!(byte, b'%' | b'\\')) {
+            if !view.iter().any(|byte| matches!(byte, b'%' | b'\\' | b'&')) {
                 return false;
             }
-            view = without_spaces(&unescaped(&view));
+            view = visible(&unescaped(&view));
         }
         self.0.is_match(&view)
     }
@@ -86,14 +86,14 @@ fn hex(bytes: &[u8]) -> Vec<u8> {
     both.collect()
 }
 
-/// Without white space and zero bytes: base64 is broken over lines, and UTF-16 has zeroes between. The key has
-/// neither.
-fn without_spaces(bytes: &[u8]) -> Vec<u8> {
-    let kept = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | 0);
+/// Visible ASCII alone, which the key is made of: base64 is broken over lines, UTF-16 has zeroes between,
+/// and whoever reads an answer leaves out control characters and what has no width.
+fn visible(bytes: &[u8]) -> Vec<u8> {
+    let kept = |byte: &u8| byte.is_ascii_graphic();
     bytes.iter().copied().filter(kept).collect()
 }
 
-/// One layer of percent and JSON escapes taken off; what is no escape stays.
+/// One layer of escapes taken off, those of percent, JSON, HTML and Markdown; what is no escape stays.
 fn unescaped(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -108,7 +108,9 @@ fn unescaped(bytes: &[u8]) -> Vec<u8> {
                 None => (b'\\', 1),
             },
             (b'\\', [b'n' | b'r' | b't' | b'b' | b'f', ..]) => (b'\n', 2),
-            (b'\\', [escaped @ (b'/' | b'\\' | b'"'), ..]) => (*escaped, 2),
+            // Of JSON `/`, `\` and `"`; of Markdown any punctuation.
+            (b'\\', [escaped, ..]) if escaped.is_ascii_punctuation() => (*escaped, 2),
+            (b'&', tail) => entity(tail).map_or((b'&', 1), |(byte, length)| (byte, length + 1)),
             _ => (*first, 1),
         };
         out.push(byte);
@@ -116,6 +118,66 @@ fn unescaped(bytes: &[u8]) -> Vec<u8> {
     }
     out
 }
+
+/// The character of an HTML entity whose name or number begins `text`, and how long that is. Of names those
+/// that a key may be written with.
+fn entity(text: &[u8]) -> Option<(u8, usize)> {
+    let end = text
+        .iter()
+        .take(ENTITY_BYTES_MAX)
+        .position(|byte| *byte == b';')?;
+    let name = std::str::from_utf8(&text[..end]).ok()?;
+    let byte = match name.strip_prefix('#') {
+        Some(number) => {
+            let value = match number.strip_prefix(['x', 'X']) {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => number.parse(),
+            };
+            u8::try_from(value.ok()?).unwrap_or(b'\n')
+        }
+        None => ENTITIES.iter().find(|(known, _)| *known == name)?.1,
+    };
+    Some((byte, end + 1))
+}
+
+/// The longest entity that counts: numbers may have zeroes before them.
+const ENTITY_BYTES_MAX: usize = 12;
+
+/// Names of ASCII punctuation in HTML.
+const ENTITIES: [(&str, u8); 32] = [
+    ("amp", b'&'),
+    ("AMP", b'&'),
+    ("lt", b'<'),
+    ("gt", b'>'),
+    ("quot", b'"'),
+    ("apos", b'\''),
+    ("sol", b'/'),
+    ("bsol", b'\\'),
+    ("plus", b'+'),
+    ("equals", b'='),
+    ("hyphen", b'-'),
+    ("dash", b'-'),
+    ("lowbar", b'_'),
+    ("UnderBar", b'_'),
+    ("period", b'.'),
+    ("comma", b','),
+    ("colon", b':'),
+    ("semi", b';'),
+    ("excl", b'!'),
+    ("quest", b'?'),
+    ("num", b'#'),
+    ("dollar", b'$'),
+    ("percnt", b'%'),
+    ("ast", b'*'),
+    ("lpar", b'('),
+    ("rpar", b')'),
+    ("lsqb", b'['),
+    ("rsqb", b']'),
+    ("lcub", b'{'),
+    ("rcub", b'}'),
+    ("verbar", b'|'),
+    ("commat", b'@'),
+];
 
 fn hex_value(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |value, digit| {

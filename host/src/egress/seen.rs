@@ -76,11 +76,23 @@ impl Seen {
             let (longest, shortest) = (end(ends_address), end(may_end_address));
             self.looked_at += 1;
             self.bytes += shortest.min(ADDRESS_BYTES_MAX) + longest.min(ADDRESS_BYTES_MAX);
-            self.keep(&rest[..shortest], images);
-            if longest != shortest {
-                self.keep(&rest[..longest], images);
+            let balanced = balanced(&rest[..longest.min(ADDRESS_BYTES_MAX)]);
+            let mut ends = [shortest, balanced, longest];
+            ends.sort_unstable();
+            for (at, end) in ends.into_iter().enumerate() {
+                if at == 0 || ends[at - 1] != end {
+                    self.keep_as_read(&rest[..end], images);
+                }
             }
             rest = &rest[shortest.min(ADDRESS_BYTES_MAX)..];
+        }
+    }
+
+    /// Keeps an address as it stands, and as who reads the HTML entity in it has it.
+    fn keep_as_read(&mut self, address: &str, images: &Images) {
+        self.keep(address, images);
+        if address.len() <= ADDRESS_BYTES_MAX && address.contains(AMPERSAND) {
+            self.keep(&address.replace(AMPERSAND, "&"), images);
         }
     }
 
@@ -97,6 +109,23 @@ impl Seen {
         };
         self.addresses.insert(address.to_owned(), location);
     }
+}
+
+/// How Markdown and HTML write `&`.
+const AMPERSAND: &str = "&amp;";
+
+/// Where a target of Markdown ends: at the first closing parenthesis that none in it opened.
+fn balanced(text: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 0 => return at,
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// What ends an address in a text for sure.
@@ -153,6 +182,20 @@ mod tests {
         seen.gather(answer.as_bytes(), &images());
         let located = seen.locate(address).map(|location| location.path.as_str());
         assert_eq!(located, path, "{answer}");
+    }
+
+    #[test]
+    fn an_address_in_markdown_is_kept_as_who_reads_it_has_it() {
+        let mut seen = Seen::default();
+        let text = r#"["![a](https://img.example/c.png?x=1&amp;y=2) ![b](https://img.example/b(1).png) x"]"#;
+        seen.gather(text.as_bytes(), &images());
+        for address in [
+            "https://img.example/c.png?x=1&y=2",
+            "https://img.example/b(1).png",
+        ] {
+            assert!(seen.locate(address).is_some(), "{address}");
+        }
+        assert!(seen.locate("https://img.example/b(2).png").is_none());
     }
 
     #[test]

@@ -108,6 +108,12 @@ impl Session {
         wait.min(PAUSE_MAX)
     }
 
+    /// As [`Client::is_told_in`].
+    #[must_use]
+    pub fn is_told_in(&self, bytes: &[u8]) -> bool {
+        self.client.is_told_in(bytes)
+    }
+
     /// What was used so far.
     #[must_use]
     pub fn usage(&self) -> &Usage {

@@ -164,7 +164,8 @@ impl Reconciling<'_> {
                     .write_restored(&restored, self.work.time, self.work.id)
             }
             found => {
-                if found.is_none() {
+                // A document of a service never had one.
+                if found.is_none() && row.raw_path.is_some() {
                     self.recovered
                         .lose(&format!("`{}`: its original is missing", row.doc_name));
                 }
@@ -302,7 +303,7 @@ impl Reconciling<'_> {
             .transpose()?
             .flatten();
         let (size, hash) = digest.map_or((None, row.hash), |(size, hash)| (Some(size), hash));
-        if size.is_none() {
+        if size.is_none() && row.raw_path.is_some() {
             self.recovered
                 .lose(&format!("`{}`: its original is missing", row.doc_name));
         }

@@ -164,6 +164,7 @@ fn report(mut state: JobState) -> JobReport {
     log.extend(state.stdout.lines());
     log.extend(state.stderr.lines());
     let calls = state.session.take().map(|session| {
+        log.retain(|line| !session.is_told_in(line.as_bytes()));
         for (what, attempts) in session.refusals() {
             let count = state.denied.entry(what).or_default();
             *count = count.saturating_add(*attempts);

@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 use super::answer;
 use super::bindings::{CloudConverterPre, catalog};
 use super::call::Sandbox;
+use super::converter::without_key;
 use super::stdio;
-use super::{Allowance, JobError, JobFailure, Plugin, Surroundings};
+use super::{Allowance, ConvertError, JobError, JobFailure, Plugin, Surroundings};
 use crate::egress::Client;
 use crate::kb::{RemoteId, SafeLine};
 
@@ -80,8 +81,11 @@ impl RemoteCatalog<'_> {
             let why = format!("{given} documents; asked for {LISTED_MAX} at most");
             return Err(self.error(JobFailure::InvalidOutput(why)));
         }
-        let documents = documents.into_iter().filter_map(validated);
-        Ok((documents.collect(), given))
+        let documents: Vec<_> = documents.into_iter().filter_map(validated).collect();
+        documents
+            .iter()
+            .try_for_each(|document| self.look_through(document))?;
+        Ok((documents, given))
     }
 
     /// One document.
@@ -92,10 +96,30 @@ impl RemoteCatalog<'_> {
         let document =
             self.run(|guest, store| guest.kbhost_cloud_catalog().call_status(store, id.as_str()))?;
         let document = validated(document).filter(|document| document.id == *id);
-        document.ok_or_else(|| {
+        let document = document.ok_or_else(|| {
             let why = "the answer is about another document".to_owned();
             self.error(JobFailure::InvalidOutput(why))
-        })
+        })?;
+        self.look_through(&document)?;
+        Ok(document)
+    }
+
+    /// What is told of a document does not hold the key.
+    fn look_through(&self, document: &RemoteDocument) -> Result<(), Box<JobError>> {
+        let texts = [
+            Some(&document.name),
+            document.description.as_ref(),
+            document.created.as_ref(),
+        ];
+        let mut texts = texts.into_iter().flatten().map(SafeLine::as_str);
+        let is_told = |text: &str| self.service.is_told_in(text.as_bytes());
+        match texts.any(is_told) || is_told(document.id.as_str()) {
+            true => {
+                let why = ConvertError::KEY_IN_ANSWER.to_owned();
+                Err(self.error(ConvertError::Upstream(why).into()))
+            }
+            false => Ok(()),
+        }
     }
 
     fn run<R>(
@@ -136,6 +160,7 @@ impl RemoteCatalog<'_> {
     }
 
     fn error(&self, failure: JobFailure) -> Box<JobError> {
+        let failure = without_key(failure, Some(self.service));
         Box::new(JobError {
             plugin: self.plugin.identity().clone(),
             failure,

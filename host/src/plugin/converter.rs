@@ -11,8 +11,10 @@ use super::bindings::{FileConverterPre, World, types};
 use super::call::Sandbox;
 use super::state::JobState;
 use super::{
-    Allowance, Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings, WantedLimits,
+    Allowance, ConvertError, Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings,
+    WantedLimits,
 };
+use crate::egress::Client;
 use crate::kb::{ContentHash, PluginDigest};
 
 /// What a file is called that a forced converter is asked for and that it does not know.
@@ -202,6 +204,7 @@ impl Plugin {
             memory_bytes_peak = report.memory_bytes_peak,
             "the call is over"
         );
+        let answer = answer.map_err(|failure| without_key(failure, job.service.as_ref()));
         (answer.map_err(|failure| self.error(failure)), report)
     }
 
@@ -297,6 +300,15 @@ fn request(job: &Job) -> types::Request {
         assets: assets.collect(),
         options: job.options.clone(),
         resume: job.resume.clone(),
+    }
+}
+
+/// What the service is not to be told of, in the place of words that hold its key.
+pub(super) fn without_key(failure: JobFailure, service: Option<&Client>) -> JobFailure {
+    let is_told = service.is_some_and(|service| service.is_told_in(failure.to_string().as_bytes()));
+    match is_told {
+        true => ConvertError::Upstream(ConvertError::KEY_IN_ANSWER.to_owned()).into(),
+        false => failure,
     }
 }
 

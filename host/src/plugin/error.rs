@@ -119,6 +119,11 @@ pub enum ConvertError {
     Internal(String),
 }
 
+impl ConvertError {
+    /// What is said where an answer, or what a converter made of it, holds the key of the service.
+    pub(crate) const KEY_IN_ANSWER: &str = "the service's answer held the key; it was thrown away";
+}
+
 /// How one job ended without a document.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobFailure {

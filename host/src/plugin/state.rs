@@ -149,6 +149,13 @@ impl job::Host for JobState {
     fn progress(&mut self, done: u64, total: u64, note: String) {
         if self.progress.admits(Instant::now()) {
             let note = stdio::line(&note);
+            if self
+                .session
+                .as_ref()
+                .is_some_and(|session| session.is_told_in(note.as_bytes()))
+            {
+                return;
+            }
             tracing::debug!(done, total, note, "progress");
             if let Some(listener) = &self.listener {
                 listener.tell(&note);

@@ -14,7 +14,7 @@ use super::input::{self, Staged};
 use super::validate::{self, Warnings};
 use super::{
     Analysis, CloudOrigin, PrepareError, PreparedDocument, Rehearsal, StagingError, StagingRoot,
-    assets, contest, fault, rehearsal, staging,
+    assets, contest, fault, rehearsal, staging, told,
 };
 use crate::egress::Client;
 use crate::enumerate::Source;
@@ -311,7 +311,14 @@ fn convert_staged(
         limits: job.limits,
         assets,
     };
+    let plugin = run.plugin.clone();
     let document = document(run, staged, &converted, collected, warnings);
+    if let Some(service) = call.service
+        && told::is_told(&document, service)?
+    {
+        let failure = ConvertError::Upstream(ConvertError::KEY_IN_ANSWER.to_owned()).into();
+        return Err(PrepareError::Job(Box::new(JobError { plugin, failure })));
+    }
     Ok((document, converted))
 }
 

@@ -25,6 +25,7 @@ mod rehearsal;
 mod staging;
 #[cfg(test)]
 mod testing;
+mod told;
 mod validate;
 mod window;
 
