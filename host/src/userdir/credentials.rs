@@ -298,6 +298,14 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_at_the_start_and_any_space_behind_export_are_no_part_of_the_name() {
+        let check = |text: &str, expected| assert_eq!(variable(text), expected, "{text:?}");
+        check("\u{feff}PAGEINDEX_API_KEY=abcdefgh\r\n", Some("abcdefgh"));
+        check("export\tPAGEINDEX_API_KEY=abcdefgh", Some("abcdefgh"));
+        check("exportPAGEINDEX_API_KEY=abcdefgh", None);
+    }
+
+    #[test]
     fn the_users_file_is_private() {
         let (_temporary, config, _) = world();
         assert!(!is_key(of_user(&config)));
