@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kbhost_guest::{ConvertError, Files, OutputFile, Picture, Role, Warnings, one_line};
+use kbhost_guest::{ConvertError, Files, OutputFile, Picture, Warnings, one_line, put_on_page};
 use percent_encoding::percent_decode_str;
 
 use crate::fault::of_call;
@@ -203,18 +203,7 @@ impl<'a> Pictures<'a> {
             return Ok(None);
         }
         self.bytes += bytes.len();
-        let files = self.files.iter().rev();
-        let on_page = files.take_while(|file| file.page == Some(page)).count();
-        let extension = picture.extension();
-        let path = format!("images/p{page:03}-{:02}.{extension}", on_page + 1);
-        self.sink.put(&path, bytes)?;
-        self.files.push(OutputFile {
-            path: path.clone(),
-            role: Role::Image,
-            media_type: picture.media_type().to_owned(),
-            page: Some(page),
-        });
-        Ok(Some(path))
+        put_on_page(self.sink, &mut self.files, page, picture, bytes).map(Some)
     }
 
     /// The files, after saying what was left out.

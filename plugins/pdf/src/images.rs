@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use kbhost_guest::{ConvertError, Files, OutputFile, Picture, Role, Warnings};
+use kbhost_guest::{ConvertError, Files, OutputFile, Picture, Warnings, put_on_page};
 use sha2::{Digest, Sha256};
 use unpdf::{Block, Page};
 
@@ -72,25 +72,7 @@ impl<'a> Images<'a> {
             return Ok(None);
         }
         self.bytes = bytes;
-        let on_page = self
-            .files
-            .iter()
-            .rev()
-            .take_while(|file| file.page == Some(page))
-            .count();
-        let path = format!(
-            "images/p{page:03}-{:02}.{}",
-            on_page + 1,
-            picture.extension()
-        );
-        self.sink.put(&path, data)?;
-        self.files.push(OutputFile {
-            path: path.clone(),
-            role: Role::Image,
-            media_type: picture.media_type().to_owned(),
-            page: Some(page),
-        });
-        Ok(Some(path))
+        put_on_page(self.sink, &mut self.files, page, picture, data).map(Some)
     }
 
     /// The files, after saying what was left out.

@@ -30,6 +30,6 @@ pub use bindings::kbhost::converter::types::{
 };
 pub use description::parse_description;
 pub use files::{Files, JobFiles, MAIN_PATH, MemoryFiles, read_input};
-pub use picture::Picture;
+pub use picture::{Picture, put_on_page};
 pub use text::{OUTPUT_LINK, one_line};
 pub use warnings::Warnings;

@@ -1,5 +1,7 @@
 //! Recognition of pictures by their first bytes. A name or a declared type proves nothing.
 
+use crate::{ConvertError, Files, OutputFile, Role};
+
 /// A picture format that may become an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture {
@@ -51,6 +53,32 @@ impl Picture {
             Self::Webp => "image/webp",
         }
     }
+}
+
+/// Writes a picture of a page as an output, named by the page and its place there, and adds it to `files`, which
+/// are in the order of pages; returns its path.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn put_on_page(
+    sink: &mut dyn Files,
+    files: &mut Vec<OutputFile>,
+    page: u32,
+    picture: Picture,
+    bytes: &[u8],
+) -> Result<String, ConvertError> {
+    let of_page = files.iter().rev();
+    let on_page = of_page.take_while(|file| file.page == Some(page)).count();
+    let extension = picture.extension();
+    let path = format!("images/p{page:03}-{:02}.{extension}", on_page + 1);
+    sink.put(&path, bytes)?;
+    files.push(OutputFile {
+        path: path.clone(),
+        role: Role::Image,
+        media_type: picture.media_type().to_owned(),
+        page: Some(page),
+    });
+    Ok(path)
 }
 
 #[cfg(test)]
