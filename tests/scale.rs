@@ -151,7 +151,7 @@ fn import(cloud: &Cloud, imports: &mut usize) -> Cost {
     *imports += 1;
     let id = format!("pi-{imports:04}");
     let args = [OsStr::new("--from-pageindex-cloud"), OsStr::new(&id)];
-    cost_of(&cloud.env, &cloud.vars(), &args)
+    cost_of(&cloud.env, &cloud.server.variables(), &args)
 }
 
 fn cost_of_add(env: &Env, document: &Path) -> Cost {

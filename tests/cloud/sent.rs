@@ -24,6 +24,16 @@ fn script() -> Script {
 
 const VIA: [&str; 3] = ["add", "--via", "pageindex-cloud"];
 
+/// A run that is killed while it waits for what it sent.
+fn killed_in_its_wait(cloud: &Cloud, args: &[&str]) {
+    let mut child = cloud.env.spawn(&mut cloud.command(args));
+    until("the document is waited for", || {
+        cloud.server.count(Call::Tree) >= 1
+    });
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+}
+
 #[test]
 fn a_file_is_sent_waited_for_and_imported() {
     let cloud = Cloud::new(script());
@@ -100,12 +110,7 @@ fn a_killed_wait_goes_on_with_the_same_remote_document() {
     let cloud = Cloud::new(script);
     pdf(&cloud, "paper.pdf");
     let args = [&VIA[..], &["docs/paper.pdf"]].concat();
-    let mut child = cloud.env.spawn(&mut cloud.command(&args));
-    until("the document is waited for", || {
-        cloud.server.count(Call::Tree) >= 1
-    });
-    child.kill().unwrap();
-    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    killed_in_its_wait(&cloud, &args);
     let said = cloud.run(&args);
     assert_eq!(said.code, 0, "{said:?}");
     assert_eq!(cloud.server.uploads(), 1, "it was sent again");
@@ -149,12 +154,7 @@ fn a_document_that_the_service_forgot_is_sent_again() {
     let cloud = Cloud::new(script);
     pdf(&cloud, "paper.pdf");
     let args = [&VIA[..], &["docs/paper.pdf"]].concat();
-    let mut child = cloud.env.spawn(&mut cloud.command(&args));
-    until("the document is waited for", || {
-        cloud.server.count(Call::Tree) >= 1
-    });
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed_in_its_wait(&cloud, &args);
     let seen = cloud.server.requests();
     let poll = seen.iter().find(|seen| seen.call == Call::Tree).unwrap();
     let id = poll.target.split('/').nth(2).unwrap();

@@ -23,11 +23,9 @@ fn cloud() -> Cloud {
 }
 
 /// The variables of every run. The rig keeps them as long as the program runs.
-fn vars(cloud: &Cloud) -> Vec<(&'static str, &'static str)> {
-    let place = cloud.place().map(|(name, value)| (name, &*value.leak()));
-    let mut vars = vec![("PAGEINDEX_API_KEY", KEY)];
-    vars.extend(place);
-    vars
+fn vars(cloud: &Cloud) -> [(&'static str, &'static str); 3] {
+    let variables = cloud.server.variables();
+    variables.map(|(name, value)| (name, &*value.leak()))
 }
 
 /// Runs `test` on a rig whose service lives as long.

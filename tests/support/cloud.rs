@@ -28,31 +28,12 @@ impl Cloud {
         Self { env, server }
     }
 
-    /// What tells the binary where the service is, and the key.
-    pub fn vars(&self) -> Vec<(&'static str, String)> {
-        let mut vars = self.place().to_vec();
-        vars.push(("PAGEINDEX_API_KEY", KEY.to_owned()));
-        vars
-    }
-
-    /// What tells the binary where the service is, without the key.
-    pub fn place(&self) -> [(&'static str, String); 2] {
-        [
-            ("KBHOST_PAGEINDEX_URL", self.server.url()),
-            (
-                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
-                format!("http://{}", self.server.image_host()),
-            ),
-        ]
-    }
-
     /// The binary with the key and the service.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.env.command(args);
         command
-            .env("PAGEINDEX_API_KEY", KEY)
             .env("KBHOST_TEST_BACKOFF_MS", "1")
-            .envs(self.place());
+            .envs(self.server.variables());
         command
     }
 

@@ -38,12 +38,7 @@ fn import(repo: &Repo) -> Result<String> {
         command
             .args(args)
             .env("KBHOST_KB", &kb)
-            .env("PAGEINDEX_API_KEY", KEY)
-            .env("KBHOST_PAGEINDEX_URL", server.url())
-            .env(
-                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
-                format!("http://{}", server.image_host()),
-            );
+            .envs(server.variables());
         process::capture(&mut command)
     };
     let folder = kb.display().to_string();

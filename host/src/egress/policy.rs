@@ -12,9 +12,7 @@ use super::fault;
 use super::limits::BODY_BYTES_MAX;
 use super::seen::Seen;
 use super::service::{PAGEINDEX, Service};
-
-/// Ids of documents are some 20 characters.
-const ID_BYTES_MAX: usize = 128;
+use crate::kb::RemoteId;
 
 /// The longest path that is allowed has an id and four values.
 const PATH_BYTES_MAX: usize = 512;
@@ -134,7 +132,7 @@ fn matches(pattern: &str, path: &str) -> bool {
             return false;
         };
         match expected {
-            "{id}" => is_word(segment, ID_BYTES_MAX),
+            "{id}" => RemoteId::new(segment).is_some(),
             _ => segment == expected,
         }
     });

@@ -40,12 +40,6 @@ impl RemoteId {
     pub fn hash(&self) -> ContentHash {
         ContentHash::of(self.source_key().as_str().as_bytes())
     }
-
-    /// The id in an identity, if it is one of a remote document.
-    #[must_use]
-    pub fn of_key(key: &str) -> Option<Self> {
-        Self::new(key.strip_prefix(PAGEINDEX_CLOUD)?)
-    }
 }
 
 impl fmt::Display for RemoteId {
@@ -70,7 +64,5 @@ mod tests {
         let id = RemoteId::new("abc").unwrap();
         assert_eq!(id.source_key().as_str(), "pageindex-cloud:abc");
         assert_eq!(id.hash(), ContentHash::of(b"pageindex-cloud:abc"));
-        assert_eq!(RemoteId::of_key("pageindex-cloud:abc"), Some(id));
-        assert_eq!(RemoteId::of_key("/home/abc"), None);
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn prepare_export(
             path: Some(row.source_key.clone()),
             raw_path: row.raw_path.as_ref().map(ToString::to_string),
             source_path: Some(row.source_path.to_string()),
-            doc_id: row.cloud.clone().filter(|id| !id.is_empty()),
+            doc_id: row.remote_id().map(str::to_owned),
             origin: row.cloud.as_ref().map(|_| CLOUD_ORIGIN.to_owned()),
             extra: before.map(|before| before.extra).unwrap_or_default(),
         };

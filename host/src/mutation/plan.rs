@@ -326,10 +326,7 @@ fn row_of(document: &PreparedDocument, bound: &Bound) -> Row {
         doc_type: if is_long { "pageindex" } else { "short" },
         pages: document.page_count,
         size: original.map(|file| file.size),
-        cloud: document.cloud.as_ref().map(|cloud| {
-            let id = cloud.id.as_ref();
-            id.map_or_else(String::new, ToString::to_string)
-        }),
+        cloud: document.cloud.clone(),
         plugin: format!("{} {}", document.plugin.name, document.plugin.version),
         provenance: provenance(document),
         tree: document

@@ -15,7 +15,7 @@ use crate::kb::registry::{DocumentRow, EXCHANGE_SCHEMA, Reader, SCHEMA, SCHEMA_V
 use crate::kb::{
     CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, SafeLine, layout, names, openkb,
 };
-use crate::prepare::TermKind;
+use crate::prepare::{CloudOrigin, TermKind};
 
 /// The registry, open for writing. Reads go through [`Reader`].
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub(super) struct Row {
     pub(super) pages: Option<u32>,
     /// Of the original.
     pub(super) size: Option<u64>,
-    /// The document's id at its service, if one made it; empty where it is not known.
-    pub(super) cloud: Option<String>,
+    /// The service that made it, if one did.
+    pub(super) cloud: Option<CloudOrigin>,
     pub(super) plugin: String,
     pub(super) provenance: String,
     /// The section tree, JSON.
@@ -65,6 +65,13 @@ pub(super) struct Row {
     pub(super) terms: Vec<(TermKind, String, SafeLine)>,
     /// Official files of this document.
     pub(super) files: Vec<(KbPath, ContentHash)>,
+}
+
+impl Row {
+    /// The document's id at its service, if it is known.
+    pub(super) fn remote_id(&self) -> Option<&str> {
+        Some(self.cloud.as_ref()?.id.as_ref()?.as_str())
+    }
 }
 
 /// Everything a commit writes.
@@ -540,7 +547,7 @@ impl Registry {
                 row.plugin,
                 row.provenance,
                 work.id,
-                row.cloud.as_deref().filter(|id| !id.is_empty()),
+                row.remote_id(),
                 row.cloud.as_ref().map(|_| CLOUD_ORIGIN),
             ],
         )?;

@@ -152,9 +152,7 @@ impl RemoteCatalog<'_> {
             let guest = pre.instantiate(&mut *store)?;
             function(&guest, store)
         });
-        for line in &report.log {
-            tracing::debug!(target: "kbhost::plugin", "{line}");
-        }
+        report.tell();
         let answer = result.map_err(|failure| self.error(failure))?;
         answer.map_err(|error| self.error(answer::refusal(error).into()))
     }

@@ -111,12 +111,6 @@ impl Plugin {
         }))
     }
 
-    /// Whether it converts through a remote service.
-    #[must_use]
-    pub fn is_cloud(&self) -> bool {
-        self.0.world == World::Cloud
-    }
-
     /// The extensions of the files that it takes, sorted.
     #[must_use]
     pub fn extensions(&self) -> Vec<String> {

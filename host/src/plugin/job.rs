@@ -58,6 +58,15 @@ impl fmt::Debug for Listener {
     }
 }
 
+impl JobReport {
+    /// Hands what the component wrote to its log on to ours, whether the call succeeded or not.
+    pub(crate) fn tell(&self) {
+        for line in &self.log {
+            tracing::debug!(target: "kbhost::plugin", "{line}");
+        }
+    }
+}
+
 /// Everything one call needs. The directories are the whole world of the guest.
 #[derive(Clone, Debug)]
 pub struct Job {

@@ -49,7 +49,7 @@ pub(super) fn choose(
             let mut scores = Vec::new();
             for plugin in contenders {
                 let (answer, report) = plugin.probe(&probe);
-                convert::tell(&report);
+                report.tell();
                 convert::add_denied(&mut denied, report.denied);
                 let score = match answer {
                     Ok(score) => score,

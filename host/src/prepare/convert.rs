@@ -68,7 +68,6 @@ impl Convert for Conversion {
             listener: self.listener.as_ref(),
             cancel: &self.cancel,
             keeping: Some(keeping),
-            is_remote: self.via.is_some(),
             account: account.as_ref(),
         };
         let (document, _converted) = convert_with(&self.plugins, staged, &self.allowance, &call)?;
@@ -158,7 +157,6 @@ fn prepare_single(
         listener: None,
         cancel: &single.cancel,
         keeping: None,
-        is_remote: false,
         account: None,
     };
     convert_with(plugins, staged, single.allowance, &call)
@@ -178,10 +176,8 @@ struct Call<'a> {
     cancel: &'a Arc<AtomicBool>,
     /// The way to who keeps checkpoints, where there is one.
     keeping: Option<&'a Keeping>,
-    /// Whether the converter works at a remote service, and may keep checkpoints. A file is converted
-    /// again in less time than it would take to go on.
-    is_remote: bool,
-    /// Digest of the account that it works for.
+    /// Digest of the account that the converter works for at a remote service: such a one may keep
+    /// checkpoints. A file is converted again in less time than it would take to go on.
     account: Option<&'a [u8; 32]>,
 }
 
@@ -193,7 +189,7 @@ impl<'a> Call<'a> {
         plugin: &PluginIdentity,
     ) -> Option<(&'a Keeping, CheckpointKey)> {
         let keeping = self.keeping?;
-        let keeps = self.is_remote || fault::keeps_checkpoints();
+        let keeps = self.account.is_some() || fault::keeps_checkpoints();
         let key = CheckpointKey::new(source, &plugin.digest, self.account);
         keeps.then_some((keeping, key))
     }
@@ -340,7 +336,7 @@ fn references(
         return Ok(known);
     }
     let (references, report) = tracing::info_span!("assets", seq).in_scope(|| guest.assets(job));
-    tell(&report);
+    report.tell();
     let references = references.map_err(|error| job_error(staged, error))?;
     if let Some((cache, key)) = cached {
         cache.keep_references(key, &references, &report);
@@ -400,7 +396,7 @@ fn convert_fresh(
     let seq = staged.seq.0;
     let (converted, used) = tracing::info_span!("convert", seq).in_scope(|| {
         let (converted, used) = guest.convert(job);
-        tell(&used);
+        used.tell();
         (converted, used)
     });
     let converted = converted.map_err(|error| job_error(staged, error))?;
@@ -450,13 +446,6 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
         }),
         resume: None,
         checkpoints: None,
-    }
-}
-
-/// Hands what a component wrote to its log on to ours, whether the call succeeded or not.
-pub(super) fn tell(report: &JobReport) {
-    for line in &report.log {
-        tracing::debug!(target: "kbhost::plugin", "{line}");
     }
 }
 
@@ -740,8 +729,7 @@ mod tests {
             listener: None,
             cancel: &cancel,
             keeping,
-            is_remote,
-            account: Some(&[7; 32]),
+            account: is_remote.then_some(&[7; 32]),
         };
         convert_staged(guest, staged, &call, Warnings::default(), Vec::new())
             .map(|(document, _)| document)

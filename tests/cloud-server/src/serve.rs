@@ -135,6 +135,17 @@ impl Server {
         self.shared.image_host.to_string()
     }
 
+    /// What tells kbhost where the service is, with the key for it.
+    #[must_use]
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        let images = format!("http://{}", self.image_host());
+        [
+            ("PAGEINDEX_API_KEY", self.shared.script.key.clone()),
+            ("KBHOST_PAGEINDEX_URL", self.url()),
+            ("KBHOST_PAGEINDEX_IMAGE_HOSTS", images),
+        ]
+    }
+
     /// What was asked so far, in order of arrival.
     #[must_use]
     pub fn requests(&self) -> Vec<Seen> {

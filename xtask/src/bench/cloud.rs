@@ -53,12 +53,7 @@ pub(super) fn measure(rig: &Rig, quick: bool, report: &mut Report) -> Result<()>
         command
             .args(&ids)
             .env("KBHOST_KB", &kb)
-            .env("PAGEINDEX_API_KEY", KEY)
-            .env("KBHOST_PAGEINDEX_URL", server.url())
-            .env(
-                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
-                format!("http://{}", server.image_host()),
-            );
+            .envs(server.variables());
         let started = Instant::now();
         process::capture(&mut command)?;
         seconds[at] = started.elapsed().as_secs_f64();

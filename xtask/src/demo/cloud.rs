@@ -92,12 +92,7 @@ impl World {
         println!("\n$ PAGEINDEX_API_KEY=... {}", process::describe(&command));
         command
             .current_dir(self.dir.parent().unwrap_or(Path::new(".")))
-            .env("PAGEINDEX_API_KEY", KEY)
-            .env("KBHOST_PAGEINDEX_URL", self.server.url())
-            .env(
-                "KBHOST_PAGEINDEX_IMAGE_HOSTS",
-                format!("http://{}", self.server.image_host()),
-            )
+            .envs(self.server.variables())
             .env("KBHOST_CACHE_DIR", self.dir.join("cache"))
             .env("KBHOST_CONFIG_DIR", self.dir.join("config"))
             .env("KBHOST_KB", self.kb())
