@@ -65,7 +65,10 @@ impl Rect {
     /// The smallest box around all; `None` of none.
     #[must_use]
     pub fn around<'a>(boxes: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
-        boxes.into_iter().copied().reduce(|all, one| all.union(&one))
+        boxes
+            .into_iter()
+            .copied()
+            .reduce(|all, one| all.union(&one))
     }
 
     /// The length of the shared part from left to right; negative: the gap between them.

@@ -4,6 +4,46 @@
 //! Invariant: the same bytes give the same output; no input makes it panic or work without bound.
 
 pub mod geometry;
+pub mod layout;
 pub mod limits;
+pub mod markdown;
 pub mod page;
 pub mod read;
+
+use layout::block::PageBlocks;
+use limits::Limits;
+use read::{OpenError, Pdf, Reader};
+
+/// A document, laid out.
+#[derive(Clone, Debug, Default)]
+pub struct Document {
+    /// Its pages.
+    pub pages: Vec<PageBlocks>,
+}
+
+/// Opens a file and lays out its pages.
+///
+/// # Errors
+/// If it cannot be opened.
+pub fn convert(
+    input: Vec<u8>,
+    password: Option<&str>,
+    limits: Limits,
+) -> Result<Document, OpenError> {
+    let pdf = read::open(input, password)?;
+    Ok(document(&pdf, limits))
+}
+
+/// Lays out the pages of an open file.
+#[must_use]
+pub fn document(pdf: &Pdf, limits: Limits) -> Document {
+    let mut reader = Reader::new(pdf, limits);
+    let count = reader.page_count().min(limits.pages);
+    let pages = (1..=count).map(|number| {
+        let page = reader.page(number);
+        layout::page(&page, reader.fonts())
+    });
+    let mut pages: Vec<PageBlocks> = pages.collect();
+    layout::document(&mut pages, &[]);
+    Document { pages }
+}

@@ -1,0 +1,113 @@
+//! From glyphs to blocks, in stages with plain types between them.
+
+pub mod block;
+pub mod code;
+pub mod furniture;
+pub mod heading;
+pub mod lines;
+pub mod list;
+pub mod order;
+pub mod paragraph;
+pub mod table;
+pub mod text;
+
+use crate::geometry::Rect;
+use crate::page::{Bookmark, FontStyle, Page};
+use block::{Block, BlockKind, PageBlocks};
+use order::Item;
+use text::Line;
+
+/// Lays out one page by itself: lines, tables, reading order, blocks.
+#[must_use]
+pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
+    let mut lines = lines::of_page(page, fonts);
+    let tables = table::take(page, &mut lines);
+    let has_text = !lines.is_empty() || !tables.is_empty();
+    let em = usual_size(&lines);
+    let mut parts: Vec<Part> = lines.into_iter().map(Part::Line).collect();
+    parts.extend(tables.into_iter().map(|table| {
+        Part::Block(Block {
+            rect: table.rect,
+            kind: BlockKind::Table(table.table),
+        })
+    }));
+    parts.extend(page.pictures.iter().filter_map(|placed| {
+        Some(Part::Block(Block {
+            rect: placed.rect,
+            kind: BlockKind::Picture {
+                picture: placed.picture?,
+                alternative: String::new(),
+            },
+        }))
+    }));
+    PageBlocks {
+        number: page.number,
+        width: page.width,
+        height: page.height,
+        blocks: blocks(parts, em),
+        links: page.links.iter().map(|link| link.target.clone()).collect(),
+        notes: page.notes.clone(),
+        needs_ocr: !has_text && !page.pictures.is_empty(),
+    }
+}
+
+/// Decides what the blocks of a document are, now that all its pages are there.
+pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
+    furniture::mark(pages);
+    code::mark(pages);
+    list::mark(pages);
+    heading::mark(pages, bookmarks);
+}
+
+/// What is put in order.
+enum Part {
+    Line(Line),
+    Block(Block),
+}
+
+fn blocks(parts: Vec<Part>, em: f32) -> Vec<Block> {
+    let items = parts.iter().enumerate().map(|(index, part)| Item {
+        rect: match part {
+            Part::Line(line) => line.rect,
+            Part::Block(block) => block.rect,
+        },
+        index,
+    });
+    let groups = order::cut(items.collect(), em);
+    let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+    let mut blocks = Vec::new();
+    for group in groups {
+        let mut lines = Vec::new();
+        for item in group {
+            match parts.get_mut(item.index).and_then(Option::take) {
+                Some(Part::Line(line)) => lines.push(line),
+                Some(Part::Block(block)) => {
+                    blocks.extend(paragraph::blocks(std::mem::take(&mut lines)));
+                    blocks.push(block);
+                }
+                None => {}
+            }
+        }
+        blocks.extend(paragraph::blocks(lines));
+    }
+    blocks
+}
+
+/// The size of the line in the middle of all sizes, weighed by characters.
+fn usual_size(lines: &[Line]) -> f32 {
+    let mut sizes: Vec<(f32, usize)> = lines.iter().map(|line| (line.size, line.chars())).collect();
+    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = sizes.iter().map(|(_, chars)| chars).sum::<usize>() / 2;
+    let mut sum = 0;
+    let middle = sizes.iter().find(|(_, chars)| {
+        sum += chars;
+        sum > half
+    });
+    middle.map_or(10.0, |(size, _)| *size)
+}
+
+/// The smallest box around blocks.
+#[must_use]
+pub fn around(blocks: &[Block]) -> Option<Rect> {
+    Rect::around(blocks.iter().map(|block| &block.rect))
+}
