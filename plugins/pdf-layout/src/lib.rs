@@ -12,6 +12,7 @@ pub mod read;
 
 use layout::block::PageBlocks;
 use limits::Limits;
+use page::{Bookmark, Metadata};
 use read::{OpenError, Pdf, Reader};
 
 /// A document, laid out.
@@ -19,6 +20,10 @@ use read::{OpenError, Pdf, Reader};
 pub struct Document {
     /// Its pages.
     pub pages: Vec<PageBlocks>,
+    /// Its bookmarks.
+    pub bookmarks: Vec<Bookmark>,
+    /// What it says about itself.
+    pub metadata: Metadata,
 }
 
 /// Opens a file and lays out its pages.
@@ -44,6 +49,11 @@ pub fn document(pdf: &Pdf, limits: Limits) -> Document {
         layout::page(&page, reader.fonts())
     });
     let mut pages: Vec<PageBlocks> = pages.collect();
-    layout::document(&mut pages, &[]);
-    Document { pages }
+    let bookmarks = reader.bookmarks();
+    layout::document(&mut pages, &bookmarks);
+    Document {
+        pages,
+        bookmarks,
+        metadata: reader.metadata(),
+    }
 }

@@ -20,6 +20,8 @@ pub struct Limits {
     pub annotations_per_page: u32,
     /// Bookmarks of a document.
     pub bookmarks: u32,
+    /// Named destinations of a document.
+    pub names: u32,
     /// Elements of a structure tree.
     pub elements: u32,
     /// Fonts of a document.
@@ -47,6 +49,7 @@ impl Default for Limits {
             rules_per_page: 20_000,
             annotations_per_page: 5_000,
             bookmarks: 10_000,
+            names: 100_000,
             elements: 500_000,
             fonts: 10_000,
             picture_pixels: 64_000_000,

@@ -40,6 +40,8 @@ pub enum Cut {
     Glyphs,
     /// Nesting of forms.
     Nesting,
+    /// Links, comments and fields.
+    Annotations,
 }
 
 /// A character at its place. A glyph that stands for several characters (a ligature) is as many of these.

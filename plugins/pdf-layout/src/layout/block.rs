@@ -101,6 +101,8 @@ pub struct PageBlocks {
     pub notes: Vec<crate::page::Note>,
     /// No text, and a picture: it needs OCR.
     pub needs_ocr: bool,
+    /// A bound was hit: what the page lacks.
+    pub cut: Option<crate::page::Cut>,
 }
 
 impl Block {

@@ -48,6 +48,7 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
         links: page.links.iter().map(|link| link.target.clone()).collect(),
         notes: page.notes.clone(),
         needs_ocr: !has_text && !page.pictures.is_empty(),
+        cut: page.cut,
     }
 }
 

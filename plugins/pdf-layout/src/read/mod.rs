@@ -2,11 +2,19 @@
 //!
 //! Invariant: whatever the file claims, reading ends within [`Limits`], and what a page holds is finite.
 
+mod annotation;
+mod bookmark;
 mod colour;
 mod content;
+mod destination;
+mod field;
+#[cfg(test)]
+mod fixture;
 mod font;
 mod layers;
+mod metadata;
 mod path;
+mod structure;
 mod text_string;
 
 use std::fmt;
@@ -18,8 +26,10 @@ use hayro_syntax::page::Resources;
 use hayro_syntax::{DecryptionError, LoadPdfError};
 
 use crate::limits::Limits;
-use crate::page::{FontStyle, Page};
+use crate::page::{Bookmark, Cut, Element, FontStyle, Metadata, Page};
+use annotation::Annotations;
 use content::{Interpreter, KeepPicture};
+use destination::Destinations;
 use font::Fonts;
 use layers::Layers;
 
@@ -109,6 +119,8 @@ pub struct Reader<'a> {
     limits: Limits,
     fonts: Fonts<'a>,
     layers: Layers,
+    destinations: Destinations<'a>,
+    annotations: Annotations<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -120,6 +132,8 @@ impl<'a> Reader<'a> {
             limits,
             fonts: Fonts::new(limits.fonts),
             layers: Layers::of(pdf),
+            destinations: Destinations::new(pdf, &limits),
+            annotations: Annotations::new(pdf),
         }
     }
 
@@ -133,6 +147,24 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn fonts(&self) -> &[FontStyle] {
         &self.fonts.styles
+    }
+
+    /// The bookmarks, in order.
+    #[must_use]
+    pub fn bookmarks(&self) -> Vec<Bookmark> {
+        bookmark::read(self.pdf, &self.destinations, &self.limits)
+    }
+
+    /// What the file says about itself.
+    #[must_use]
+    pub fn metadata(&self) -> Metadata {
+        metadata::read(self.pdf)
+    }
+
+    /// The structure tree of a tagged file.
+    #[must_use]
+    pub fn structure(&self) -> Option<Element> {
+        structure::read(self.pdf, self.destinations.pages(), &self.limits)
     }
 
     /// Reads the page with this number, from 1; an empty page if there is none.
@@ -162,6 +194,15 @@ impl<'a> Reader<'a> {
             &self.limits,
         );
         interpreter.run(source.typed_operations(), source.resources(), 0);
-        interpreter.page
+        let mut page = interpreter.page;
+        let over = self
+            .annotations
+            .read(source, &self.destinations, &self.limits);
+        page.links = over.links;
+        page.notes = over.notes;
+        if over.is_cut {
+            page.cut = page.cut.or(Some(Cut::Annotations));
+        }
+        page
     }
 }
