@@ -45,8 +45,9 @@ fn main() {
 
 fn convert(path: &Path) -> Result<(String, usize), String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-    let document =
-        kbhost_pdf_layout::convert(bytes, None, Limits::default()).map_err(|e| e.to_string())?;
+    let pdf = kbhost_pdf_layout::read::open(bytes, None).map_err(|error| error.to_string())?;
+    let document = kbhost_pdf_layout::document(&pdf, Limits::default())
+        .map_err(|error| error.to_string())?;
     let mut text = String::new();
     for page in &document.pages {
         text.push_str(&format!("<!-- page {} -->\n\n", page.number));

@@ -10,10 +10,12 @@ pub mod markdown;
 pub mod page;
 pub mod read;
 
+use std::fmt;
+
 use layout::block::PageBlocks;
 use limits::Limits;
 use page::{Bookmark, Metadata};
-use read::{OpenError, Pdf, Reader};
+use read::{Pdf, Reader};
 
 /// A document, laid out.
 #[derive(Clone, Debug, Default)]
@@ -26,34 +28,50 @@ pub struct Document {
     pub metadata: Metadata,
 }
 
-/// Opens a file and lays out its pages.
-///
-/// # Errors
-/// If it cannot be opened.
-pub fn convert(
-    input: Vec<u8>,
-    password: Option<&str>,
-    limits: Limits,
-) -> Result<Document, OpenError> {
-    let pdf = read::open(input, password)?;
-    Ok(document(&pdf, limits))
+/// Which bound a document exceeds as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLarge {
+    /// Its pages, and how many may be.
+    Pages(u32),
+    /// Its characters, and how many may be.
+    Glyphs(u64),
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pages(max) => write!(f, "more than {max} pages"),
+            Self::Glyphs(max) => write!(f, "more than {max} characters"),
+        }
+    }
 }
 
 /// Lays out the pages of an open file.
-#[must_use]
-pub fn document(pdf: &Pdf, limits: Limits) -> Document {
+///
+/// # Errors
+/// If it has more pages or characters than the limits allow. What exceeds the limits of a page is left
+/// out, and [`PageBlocks::cut`] says so.
+pub fn document(pdf: &Pdf, limits: Limits) -> Result<Document, TooLarge> {
     let mut reader = Reader::new(pdf, limits);
-    let count = reader.page_count().min(limits.pages);
-    let pages = (1..=count).map(|number| {
+    let count = reader.page_count();
+    if count > limits.pages {
+        return Err(TooLarge::Pages(limits.pages));
+    }
+    let mut glyphs = 0;
+    let mut pages = Vec::new();
+    for number in 1..=count {
         let page = reader.page(number);
-        layout::page(&page, reader.fonts())
-    });
-    let mut pages: Vec<PageBlocks> = pages.collect();
+        glyphs += page.glyphs.len() as u64;
+        if glyphs > limits.glyphs {
+            return Err(TooLarge::Glyphs(limits.glyphs));
+        }
+        pages.push(layout::page(&page, reader.fonts()));
+    }
     let bookmarks = reader.bookmarks();
     layout::document(&mut pages, &bookmarks);
-    Document {
+    Ok(Document {
         pages,
         bookmarks,
         metadata: reader.metadata(),
-    }
+    })
 }

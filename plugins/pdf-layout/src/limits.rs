@@ -10,7 +10,7 @@ pub struct Limits {
     pub operators_per_page: u32,
     /// Glyphs of a page.
     pub glyphs_per_page: u32,
-    /// Glyphs of a document.
+    /// Glyphs of a document; more is `too-large`: they are all in memory before a heading is known.
     pub glyphs: u64,
     /// Forms within forms.
     pub nesting: u32,
@@ -44,7 +44,7 @@ impl Default for Limits {
             pages: 20_000,
             operators_per_page: 2_000_000,
             glyphs_per_page: 200_000,
-            glyphs: 40_000_000,
+            glyphs: 16_000_000,
             nesting: 24,
             rules_per_page: 20_000,
             annotations_per_page: 5_000,
