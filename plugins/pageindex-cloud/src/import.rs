@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kbhost_guest::long_document::{
-    Page, PageText, Tree, join_pages, outline, pages_json, tree_json,
-};
-use kbhost_guest::{ConvertError, Document, Files, OutputFile, Request, Role, Source, Warnings};
+use kbhost_guest::long_document::{Page, PageText, Tree, outline, put_long, put_main};
+use kbhost_guest::{ConvertError, Document, Files, OutputFile, Request, Source, Warnings};
 use serde_json::Value;
 
 use crate::api::{Api, Metadata, Progress};
@@ -14,10 +12,6 @@ use crate::pictures::Pictures;
 use crate::service::Service;
 use crate::tree::tree;
 use crate::upload::{failed, forget_unless_passing, upload_and_wait, wait_for_tree};
-
-const MAIN_PATH: &str = "document.md";
-const PAGES_PATH: &str = "pages.json";
-const TREE_PATH: &str = "tree.json";
 
 /// Imports what the request names, or has the service convert the input first.
 pub(crate) fn convert(
@@ -145,24 +139,8 @@ fn write(
     images: Vec<OutputFile>,
     files: &mut dyn Files,
 ) -> Result<Vec<OutputFile>, ConvertError> {
-    let mut written = Vec::new();
-    let mut put = |path: &str, role, media_type: &str, bytes: &[u8]| {
-        files.put(path, bytes)?;
-        written.push(OutputFile {
-            path: path.to_owned(),
-            role,
-            media_type: media_type.to_owned(),
-            page: None,
-        });
-        Ok::<_, ConvertError>(())
-    };
-    let markdown = join_pages(pages);
-    put(MAIN_PATH, Role::Main, "text/markdown", markdown.as_bytes())?;
-    let json = "application/json";
-    put(PAGES_PATH, Role::Pages, json, &pages_json(pages))?;
-    if !tree.structure.is_empty() {
-        put(TREE_PATH, Role::Tree, json, &tree_json(tree))?;
-    }
+    let mut written = vec![put_main(files, pages)?];
+    written.extend(put_long(files, pages, tree)?);
     written.extend(images);
     Ok(written)
 }

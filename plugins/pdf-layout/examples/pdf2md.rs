@@ -6,6 +6,7 @@ use std::path::Path;
 
 use kbhost_pdf_layout::limits::Limits;
 use kbhost_pdf_layout::markdown::{self, Piece};
+use kbhost_pdf_layout::read::{EncodedPicture, PictureSink};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +47,7 @@ fn main() {
 fn convert(path: &Path) -> Result<(String, usize), String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let pdf = kbhost_pdf_layout::read::open(bytes, None).map_err(|error| error.to_string())?;
-    let document = kbhost_pdf_layout::document(&pdf, Limits::default())
+    let document = kbhost_pdf_layout::document(&pdf, Limits::default(), &mut Discard)
         .map_err(|error| error.to_string())?;
     let mut text = String::new();
     for page in &document.pages {
@@ -64,6 +65,15 @@ fn convert(path: &Path) -> Result<(String, usize), String> {
         }
     }
     Ok((text, document.pages.len()))
+}
+
+/// Takes pictures and throws them away.
+struct Discard;
+
+impl PictureSink for Discard {
+    fn put(&mut self, _: u32, _: &EncodedPicture) -> bool {
+        true
+    }
 }
 
 /// CPU seconds of this process so far, where the system tells them.

@@ -15,7 +15,7 @@ use std::fmt;
 use layout::block::PageBlocks;
 use limits::Limits;
 use page::{Bookmark, Metadata};
-use read::{Pdf, Reader};
+use read::{MissingPictures, Pdf, PictureSink, Reader};
 
 /// A document, laid out.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +26,8 @@ pub struct Document {
     pub bookmarks: Vec<Bookmark>,
     /// What it says about itself.
     pub metadata: Metadata,
+    /// Pictures that are not there.
+    pub missing_pictures: MissingPictures,
 }
 
 /// Which bound a document exceeds as a whole.
@@ -46,12 +48,16 @@ impl fmt::Display for TooLarge {
     }
 }
 
-/// Lays out the pages of an open file.
+/// Lays out the pages of an open file; their pictures go to `sink` and are named by index from then on.
 ///
 /// # Errors
 /// If it has more pages or characters than the limits allow. What exceeds the limits of a page is left
 /// out, and [`PageBlocks::cut`] says so.
-pub fn document(pdf: &Pdf, limits: Limits) -> Result<Document, TooLarge> {
+pub fn document(
+    pdf: &Pdf,
+    limits: Limits,
+    sink: &mut dyn PictureSink,
+) -> Result<Document, TooLarge> {
     let mut reader = Reader::new(pdf, limits);
     let count = reader.page_count();
     if count > limits.pages {
@@ -60,7 +66,7 @@ pub fn document(pdf: &Pdf, limits: Limits) -> Result<Document, TooLarge> {
     let mut glyphs = 0;
     let mut pages = Vec::new();
     for number in 1..=count {
-        let page = reader.page(number);
+        let page = reader.page(number, sink);
         glyphs += page.glyphs.len() as u64;
         if glyphs > limits.glyphs {
             return Err(TooLarge::Glyphs(limits.glyphs));
@@ -73,5 +79,6 @@ pub fn document(pdf: &Pdf, limits: Limits) -> Result<Document, TooLarge> {
         pages,
         bookmarks,
         metadata: reader.metadata(),
+        missing_pictures: reader.missing_pictures(),
     })
 }

@@ -11,19 +11,28 @@ use kbhost_guest::MemoryFiles;
 
 #[path = "../src/convert.rs"]
 mod convert;
-#[path = "../src/images.rs"]
-mod images;
-#[path = "../src/outline.rs"]
-mod outline;
+#[path = "../src/options.rs"]
+mod options;
 #[path = "../src/pages.rs"]
 mod pages;
+#[path = "../src/pictures.rs"]
+mod pictures;
+#[path = "../src/title.rs"]
+mod title;
+#[path = "../src/tree.rs"]
+mod tree;
 
 fn main() {
     let start = cpu_seconds();
     let wall = Instant::now();
     for path in std::env::args_os().skip(1) {
         if let Ok(bytes) = std::fs::read(path) {
-            drop(convert::convert_bytes(&bytes, &mut MemoryFiles::default()));
+            let options = options::Options::of(&[]);
+            drop(convert::convert_bytes(
+                bytes,
+                &options,
+                &mut MemoryFiles::default(),
+            ));
         }
     }
     let seconds = match (start, cpu_seconds()) {

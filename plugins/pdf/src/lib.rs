@@ -1,12 +1,14 @@
-//! The converter of PDF: text, headings, tables and lists as `unpdf` reads them, with page markers,
-//! pictures, bookmarks and metadata.
+//! The converter of PDF: the text, headings, tables, lists and pictures that `kbhost-pdf-layout` finds,
+//! as Markdown with page markers; metadata and bookmarks; pages and a tree of sections for long documents.
 //!
 //! Invariant: the same bytes give the same output; pages are read one after another, in order.
 
 mod convert;
-mod images;
-mod outline;
+mod options;
 mod pages;
+mod pictures;
+mod title;
+mod tree;
 
 #[cfg(test)]
 #[path = "../tests/corpus.rs"]
@@ -16,6 +18,9 @@ use kbhost_guest::{
     AssetReference, ConvertError, Description, Document, Guest, JobFiles, Request,
     parse_description, read_input,
 };
+use kbhost_pdf_layout::read::header_offset;
+
+use crate::options::Options;
 
 /// Larger files do not fit into the memory a converter is given: the parser keeps them whole.
 const INPUT_BYTES_MAX: u64 = 256 << 20;
@@ -29,7 +34,7 @@ impl Guest for PdfConverter {
 
     fn probe(head: Vec<u8>, name: String) -> u8 {
         let has_name = name.to_ascii_lowercase().ends_with(".pdf");
-        match convert::header_offset(&head) {
+        match header_offset(&head) {
             Some(0) => 100,
             Some(_) => 80,
             None if has_name => 30,
@@ -42,8 +47,9 @@ impl Guest for PdfConverter {
     }
 
     fn convert(request: Request) -> Result<Document, ConvertError> {
+        let options = Options::of(&request.options);
         let input = read_input(&request, INPUT_BYTES_MAX)?;
-        convert::convert_bytes(&input, &mut JobFiles::new(&request))
+        convert::convert_bytes(input, &options, &mut JobFiles::new(&request))
     }
 }
 

@@ -7,15 +7,17 @@ use std::time::Instant;
 use kbhost_guest::{MAIN_PATH, MemoryFiles, OUTPUT_LINK};
 
 use crate::convert::convert_bytes;
+use crate::options::Options;
 
 fn run(path: &Path) -> String {
     let input = std::fs::read(path).unwrap();
     let start = Instant::now();
     let mut files = MemoryFiles::default();
-    let document = convert_bytes(&input, &mut files);
+    let options = Options::default();
+    let document = convert_bytes(input.clone(), &options, &mut files);
     let time = start.elapsed();
     let mut again = MemoryFiles::default();
-    assert_eq!(convert_bytes(&input, &mut again), document);
+    assert_eq!(convert_bytes(input, &options, &mut again), document);
     assert_eq!(again.outputs, files.outputs);
     if let Ok(folder) = std::env::var("KBHOST_PDF_OUTPUT") {
         let stem = path.file_stem().unwrap_or_default();

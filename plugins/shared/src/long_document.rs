@@ -8,7 +8,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag};
 use serde::Serialize;
 
-use crate::{Heading, OUTPUT_LINK, one_line};
+use crate::{ConvertError, Files, Heading, MAIN_PATH, OUTPUT_LINK, OutputFile, Role, one_line};
 
 /// Longest title of a section, in characters.
 pub const TITLE_CHARS_MAX: usize = 300;
@@ -334,6 +334,64 @@ pub fn join_pages(pages: &[Page]) -> String {
         }
     }
     markdown
+}
+
+/// Paths of the files beneath the output directory.
+const PAGES_PATH: &str = "pages.json";
+const TREE_PATH: &str = "tree.json";
+
+fn put(
+    files: &mut dyn Files,
+    path: &str,
+    role: Role,
+    media_type: &str,
+    bytes: &[u8],
+) -> Result<OutputFile, ConvertError> {
+    files.put(path, bytes)?;
+    Ok(OutputFile {
+        path: path.to_owned(),
+        role,
+        media_type: media_type.to_owned(),
+        page: None,
+    })
+}
+
+/// Writes the Markdown of all pages as the main output.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn put_main(files: &mut dyn Files, pages: &[Page]) -> Result<OutputFile, ConvertError> {
+    let markdown = join_pages(pages);
+    put(
+        files,
+        MAIN_PATH,
+        Role::Main,
+        "text/markdown",
+        markdown.as_bytes(),
+    )
+}
+
+/// Writes what a long document has beside its main output: its pages, and its tree unless that is empty.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn put_long(
+    files: &mut dyn Files,
+    pages: &[Page],
+    tree: &Tree,
+) -> Result<Vec<OutputFile>, ConvertError> {
+    let json = "application/json";
+    let mut written = vec![put(
+        files,
+        PAGES_PATH,
+        Role::Pages,
+        json,
+        &pages_json(pages),
+    )?];
+    if !tree.structure.is_empty() {
+        written.push(put(files, TREE_PATH, Role::Tree, json, &tree_json(tree))?);
+    }
+    Ok(written)
 }
 
 /// The headings of a tree, in order; levels deeper than six count as six.

@@ -1,5 +1,7 @@
 //! What a remote document becomes: every recorded form, bounds, and every wrong answer.
 
+use kbhost_guest::MAIN_PATH;
+
 use super::*;
 
 #[test]
@@ -21,7 +23,7 @@ fn every_recorded_form_is_the_same_document() {
         let (document, files) = remote(&mut service);
         let document = document.unwrap_or_else(|error| panic!("{form}: {error:?}"));
         for (path, expected) in [
-            ("document.md", fixture("document.md")),
+            (MAIN_PATH, fixture("document.md")),
             ("pages.json", fixture("pages.json")),
             ("tree.json", fixture("tree.json")),
         ] {
@@ -79,7 +81,7 @@ fn text_of_pages_forges_nothing() {
     let pages = json!({"result": [{"page": 1, "content": text}, {"page": 2, "content": "b"}]});
     let mut service = Recorded::small().with(PAGES, [ok(&pages)]);
     let (document, files) = remote(&mut service);
-    let markdown = files.text("document.md");
+    let markdown = files.text(MAIN_PATH);
     assert_eq!(
         markdown,
         "<!-- page 1 -->\n\n---\ntype: x\n---\n<!-- page: 2 -->\n[[x]] kbhost-output%3Atree.json a\n\
@@ -94,7 +96,7 @@ fn texts_and_pages_are_bounded() {
     let mut service = Recorded::small().with_page(&json!({"page": 1, "content": long}));
     let (document, files) = remote(&mut service);
     assert_eq!(document.unwrap().warnings.len(), 1);
-    assert!(files.text("document.md").len() < (1 << 20) + 100);
+    assert!(files.text(MAIN_PATH).len() < (1 << 20) + 100);
 
     let pages: Vec<_> = (1..=20_001).map(|n| json!({"page": n})).collect();
     let mut service = Recorded::small().with(PAGES, [ok(&json!({"result": pages}))]);
@@ -265,7 +267,7 @@ fn odd_documents_are_taken() {
     assert_eq!(document.files.len(), 2);
     assert_eq!(files.text("pages.json"), r#"[{"page":2,"content":"b"}]"#);
     assert_eq!(
-        files.text("document.md"),
+        files.text(MAIN_PATH),
         "<!-- page 1 -->\n\n<!-- page 2 -->\n\nb\n\n<!-- page 3 -->\n"
     );
     // An id is no path.

@@ -1,5 +1,7 @@
 //! Pictures: each form in which pages tell of them, and those that cannot be had.
 
+use kbhost_guest::MAIN_PATH;
+
 use super::*;
 
 #[test]
@@ -17,7 +19,7 @@ fn pictures_in_each_form() {
         service.granted = vec!["h"];
         let (document, files) = remote(&mut service);
         let document = document.unwrap_or_else(|error| panic!("{text}: {error:?}"));
-        let markdown = files.text("document.md");
+        let markdown = files.text(MAIN_PATH);
         let body = markdown.strip_prefix("<!-- page 1 -->\n").unwrap();
         assert_eq!(body.trim(), expected, "{text}");
         assert_eq!(document.warnings, warnings, "{text}");

@@ -17,6 +17,7 @@ use super::colour::Colour;
 use super::font::{Fonts, UNKNOWN};
 use super::layers::Layers;
 use super::path::PathBuilder;
+use super::picture::{PictureSink, Pictures};
 use super::text_string;
 use crate::geometry::Rect;
 use crate::limits::Limits;
@@ -32,12 +33,6 @@ const ACTUAL_CHARS_MAX: usize = 2_000;
 const SIZE_MAX: f64 = 5_000.0;
 /// How far from an axis, as a share of its length, a line of text still counts as along it: 5 degrees.
 const SLANT_MAX: f64 = 0.09;
-
-/// Who keeps pictures: gives the number of the picture that a stream holds.
-pub(crate) trait KeepPicture<'a> {
-    /// Keeps an image; `None` if it is too small or cannot be read.
-    fn keep(&mut self, stream: &Stream<'_>, resources: &Resources<'_>, page: u32) -> Option<u32>;
-}
 
 #[derive(Clone)]
 struct State {
@@ -69,7 +64,8 @@ struct Marked {
 /// Follows the content of one page.
 pub(crate) struct Interpreter<'r, 'a> {
     pub(crate) fonts: &'r mut Fonts<'a>,
-    pub(crate) pictures: &'r mut dyn KeepPicture<'a>,
+    pub(crate) pictures: &'r mut Pictures<'a>,
+    pub(crate) sink: &'r mut dyn PictureSink,
     pub(crate) layers: &'r Layers,
     pub(crate) limits: &'r Limits,
     pub(crate) page: Page,
@@ -89,13 +85,14 @@ impl<'r, 'a> Interpreter<'r, 'a> {
         page: Page,
         matrix: Affine,
         fonts: &'r mut Fonts<'a>,
-        pictures: &'r mut dyn KeepPicture<'a>,
+        (pictures, sink): (&'r mut Pictures<'a>, &'r mut dyn PictureSink),
         layers: &'r Layers,
         limits: &'r Limits,
     ) -> Self {
         Self {
             fonts,
             pictures,
+            sink,
             layers,
             limits,
             page,
@@ -489,7 +486,9 @@ impl<'r, 'a> Interpreter<'r, 'a> {
         if self.page.pictures.len() >= self.limits.pictures as usize || is_artifact {
             return;
         }
-        let picture = self.pictures.keep(stream, resources, self.page.number);
+        let picture = self
+            .pictures
+            .keep(stream, resources, self.page.number, self.sink);
         self.page.pictures.push(PlacedPicture {
             rect,
             picture,

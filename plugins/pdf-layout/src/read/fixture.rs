@@ -40,3 +40,11 @@ pub(super) fn two_pages<O: AsRef<[u8]>>(catalog: &str, page: &str, more: &[O]) -
     objects.extend(more.iter().map(|object| object.as_ref().to_vec()));
     pdf(&objects, "")
 }
+
+/// A stream object with its length.
+pub(super) fn stream(dict: &str, data: &[u8]) -> Vec<u8> {
+    let mut object = format!("<<{dict}/Length {}>>\nstream\n", data.len()).into_bytes();
+    object.extend(data);
+    object.extend(b"\nendstream");
+    object
+}

@@ -14,6 +14,9 @@ mod font;
 mod layers;
 mod metadata;
 mod path;
+mod picture;
+mod picture_header;
+mod raster;
 mod structure;
 mod text_string;
 
@@ -21,17 +24,17 @@ use std::fmt;
 
 use hayro_font::kurbo::Affine;
 pub use hayro_syntax::Pdf;
-use hayro_syntax::object::Stream;
-use hayro_syntax::page::Resources;
 use hayro_syntax::{DecryptionError, LoadPdfError};
 
 use crate::limits::Limits;
 use crate::page::{Bookmark, Cut, Element, FontStyle, Metadata, Page};
 use annotation::Annotations;
-use content::{Interpreter, KeepPicture};
+use content::Interpreter;
 use destination::Destinations;
 use font::Fonts;
 use layers::Layers;
+use picture::Pictures;
+pub use picture::{EncodedPicture, MissingPictures, PictureFormat, PictureSink};
 
 /// Where the header is looked for. Readers accept some junk in front of it, mail headers mostly.
 const HEADER_WITHIN: usize = 64 << 10;
@@ -104,15 +107,6 @@ pub fn open(input: Vec<u8>, password: Option<&str>) -> Result<Pdf, OpenError> {
     Ok(pdf)
 }
 
-/// Keeps nothing.
-struct NoPictures;
-
-impl KeepPicture<'_> for NoPictures {
-    fn keep(&mut self, _: &Stream<'_>, _: &Resources<'_>, _: u32) -> Option<u32> {
-        None
-    }
-}
-
 /// Reads the pages of an open file, one after another.
 pub struct Reader<'a> {
     pdf: &'a Pdf,
@@ -121,6 +115,7 @@ pub struct Reader<'a> {
     layers: Layers,
     destinations: Destinations<'a>,
     annotations: Annotations<'a>,
+    pictures: Pictures<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -134,6 +129,7 @@ impl<'a> Reader<'a> {
             layers: Layers::of(pdf),
             destinations: Destinations::new(pdf, &limits),
             annotations: Annotations::new(pdf),
+            pictures: Pictures::new(pdf, &limits),
         }
     }
 
@@ -167,8 +163,14 @@ impl<'a> Reader<'a> {
         structure::read(self.pdf, self.destinations.pages(), &self.limits)
     }
 
-    /// Reads the page with this number, from 1; an empty page if there is none.
-    pub fn page(&mut self, number: u32) -> Page {
+    /// Which pictures of the pages read so far are missing.
+    #[must_use]
+    pub fn missing_pictures(&self) -> MissingPictures {
+        self.pictures.missing()
+    }
+
+    /// Reads the page with this number, from 1; an empty page if there is none. Its pictures go to `sink`.
+    pub fn page(&mut self, number: u32, sink: &mut dyn PictureSink) -> Page {
         let Some(source) = self.pdf.pages().get(number as usize - 1) else {
             return Page::default();
         };
@@ -184,12 +186,11 @@ impl<'a> Reader<'a> {
             ..Page::default()
         };
         let matrix = Affine::new(source.initial_transform(true).as_coeffs());
-        let mut pictures = NoPictures;
         let mut interpreter = Interpreter::new(
             page,
             matrix,
             &mut self.fonts,
-            &mut pictures,
+            (&mut self.pictures, sink),
             &self.layers,
             &self.limits,
         );
