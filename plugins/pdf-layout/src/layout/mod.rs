@@ -13,8 +13,8 @@ pub mod text;
 
 use crate::geometry::Rect;
 use crate::page::{Bookmark, FontStyle, Page};
-use block::{Block, BlockKind, PageBlocks};
-use order::Item;
+use block::{Block, BlockKind, PageBlocks, Table};
+use order::{Item, Reading};
 use text::Line;
 
 /// Lays out one page by itself: lines, tables, reading order, blocks.
@@ -23,28 +23,34 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
     let mut lines = lines::of_page(page, fonts);
     let tables = table::take(page, &mut lines);
     let has_text = !lines.is_empty() || !tables.is_empty();
-    let em = usual_size(&lines);
+    let reading = Reading {
+        em: usual_size(&lines),
+        is_right_to_left: false,
+    };
     let mut parts: Vec<Part> = lines.into_iter().map(Part::Line).collect();
     parts.extend(tables.into_iter().map(|table| {
-        Part::Block(Block {
+        let stream = stream_of(&table.table);
+        let block = Block {
             rect: table.rect,
             kind: BlockKind::Table(table.table),
-        })
+        };
+        Part::Block(block, stream)
     }));
     parts.extend(page.pictures.iter().filter_map(|placed| {
-        Some(Part::Block(Block {
+        let block = Block {
             rect: placed.rect,
             kind: BlockKind::Picture {
                 picture: placed.picture?,
                 alternative: String::new(),
             },
-        }))
+        };
+        Some(Part::Block(block, placed.glyphs_before))
     }));
     PageBlocks {
         number: page.number,
         width: page.width,
         height: page.height,
-        blocks: blocks(parts, em),
+        blocks: blocks(parts, reading),
         links: page.links.iter().map(|link| link.target.clone()).collect(),
         notes: page.notes.clone(),
         needs_ocr: !has_text && !page.pictures.is_empty(),
@@ -63,35 +69,45 @@ pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
 /// What is put in order.
 enum Part {
     Line(Line),
-    Block(Block),
+    /// Not a line, and its place in the order in which the file draws.
+    Block(Block, u32),
 }
 
-fn blocks(parts: Vec<Part>, em: f32) -> Vec<Block> {
+fn blocks(parts: Vec<Part>, reading: Reading) -> Vec<Block> {
     let items = parts.iter().enumerate().map(|(index, part)| Item {
         rect: match part {
             Part::Line(line) => line.rect,
-            Part::Block(block) => block.rect,
+            Part::Block(block, _) => block.rect,
         },
         index,
+        stream: match part {
+            Part::Line(line) => line.order,
+            Part::Block(_, stream) => *stream,
+        },
     });
-    let groups = order::cut(items.collect(), em);
+    let ordered = order::sorted(items.collect(), reading);
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
     let mut blocks = Vec::new();
-    for group in groups {
-        let mut lines = Vec::new();
-        for item in group {
-            match parts.get_mut(item.index).and_then(Option::take) {
-                Some(Part::Line(line)) => lines.push(line),
-                Some(Part::Block(block)) => {
-                    blocks.extend(paragraph::blocks(std::mem::take(&mut lines)));
-                    blocks.push(block);
-                }
-                None => {}
+    let mut lines = Vec::new();
+    for item in ordered {
+        match parts.get_mut(item.index).and_then(Option::take) {
+            Some(Part::Line(line)) => lines.push(line),
+            Some(Part::Block(block, _)) => {
+                blocks.extend(paragraph::blocks(std::mem::take(&mut lines)));
+                blocks.push(block);
             }
+            None => {}
         }
-        blocks.extend(paragraph::blocks(lines));
     }
+    blocks.extend(paragraph::blocks(lines));
     blocks
+}
+
+/// Where a table stands in the order in which the file draws.
+fn stream_of(table: &Table) -> u32 {
+    let cells = table.rows.iter().flatten();
+    let lines = cells.flat_map(|cell| &cell.lines);
+    lines.map(|line| line.order).min().unwrap_or(0)
 }
 
 /// The size of the line in the middle of all sizes, weighed by characters.
