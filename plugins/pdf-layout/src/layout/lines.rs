@@ -1,32 +1,29 @@
-//! Glyphs to words and words to lines.
+//! Words to lines, by where the words are.
 //!
-//! Words are taken in the order in which the file draws, which is the order of reading within a line in
-//! nearly every file; lines are then put together by where the words are.
-//!
-//! Invariant: every visible glyph that has a meaning is in exactly one word; a line holds no gap wider
-//! than [`GAP_OF_LINE`].
+//! Invariant: every word is in exactly one line; a line holds no gap wider than [`GAP_OF_LINE`].
 
 use crate::geometry::Rect;
-use crate::layout::text::{Line, Script, Style, Word};
-use crate::page::{FontStyle, Glyph, Page, Turn};
+use crate::layout::script::{is_ideographic, is_right_to_left};
+use crate::layout::text::{Line, Script, Word};
+use crate::layout::words::{self, Drawn, GAP_OF_WORD};
+use crate::page::{FontStyle, Page, Turn};
 
-/// A gap of this many ems between glyphs is a space.
-const GAP_OF_WORD: f32 = 0.17;
 /// A gap of this many ems between words ends a line: what follows is another column or cell.
 const GAP_OF_LINE: f32 = 1.0;
-/// How far back a glyph may begin, in ems, and still follow the one before it: kerning, accents.
-const BACK_MAX: f32 = 0.6;
+/// A gap of this many ems does so where the file draws something else between the two.
+const GAP_OF_COLUMN: f32 = 0.25;
 /// Baselines of one line are no farther apart, in ems of the smaller text.
 const BASELINE_TOLERANCE: f32 = 0.25;
-/// A glyph drawn again within this many ems is the same one, drawn twice to look bold.
-const OVERPRINT: f32 = 0.12;
-/// The usual ascent and descent in ems.
-const ASCENT: f32 = 0.76;
-const DESCENT: f32 = 0.22;
 /// A script is at most this much of the size of its neighbour.
 const SCRIPT_SIZE_MAX: f32 = 0.86;
 /// Lines within reach that are looked at for the neighbour of a script.
 const SCRIPT_LINES_MAX: usize = 40;
+/// An initial is at least so many times as large as the text that it begins.
+const INITIAL_SIZE_MIN: f32 = 1.8;
+/// And it reaches down at most so many rows.
+const INITIAL_ROWS_MAX: usize = 6;
+/// So much of an em between an initial and the rest of its word.
+const INITIAL_GAP_MAX: f32 = 1.0;
 
 /// The lines of a page, one way of reading after the other; within a way, from top to bottom.
 #[must_use]
@@ -38,148 +35,24 @@ pub fn of_page(page: &Page, fonts: &[FontStyle]) -> Vec<Line> {
         .count();
     // The text layer of a scan counts where nothing else is there to read.
     let takes_invisible = visible * 10 < page.glyphs.len();
-    let glyphs: Vec<&Glyph> = page
-        .glyphs
-        .iter()
-        .filter(|glyph| takes_invisible || !glyph.is_invisible)
+    let glyphs = (0_u32..).zip(&page.glyphs);
+    let glyphs: Vec<Drawn<'_>> = glyphs
+        .filter(|(_, glyph)| takes_invisible || !glyph.is_invisible)
         .collect();
     let mut lines = Vec::new();
     for turn in [Turn::None, Turn::Quarter, Turn::Half, Turn::ThreeQuarters] {
-        let turned: Vec<&Glyph> = glyphs.iter().copied().filter(|g| g.turn == turn).collect();
+        let turned = glyphs.iter().copied();
+        let turned: Vec<Drawn<'_>> = turned.filter(|(_, glyph)| glyph.turn == turn).collect();
         if turned.is_empty() {
             continue;
         }
-        let mut words = words(&turned, fonts);
+        let mut words = words::of_glyphs(&turned, fonts);
         if turn == Turn::None {
             link(&mut words, page);
         }
         lines.extend(lines_of_words(words, turn));
     }
     lines
-}
-
-/// A word under construction.
-struct Open {
-    word: Word,
-    last: Glyph,
-}
-
-fn is_bold_twin(a: &Glyph, b: &Glyph) -> bool {
-    let near = OVERPRINT * a.size;
-    a.char == b.char
-        && (a.x0 - b.x0).abs() <= near
-        && (a.baseline - b.baseline).abs() <= near
-        && (a.size - b.size).abs() < 0.5
-}
-
-fn words(glyphs: &[&Glyph], fonts: &[FontStyle]) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
-    let mut open: Option<Open> = None;
-    let mut has_space = true;
-    let mut recent: Vec<Glyph> = Vec::new();
-    for (order, glyph) in (0_u32..).zip(glyphs) {
-        if glyph.char == ' ' || glyph.char == '\u{fffd}' || is_zero_width(glyph.char) {
-            has_space |= glyph.char == ' ';
-            if has_space {
-                close(&mut open, &mut words);
-            }
-            continue;
-        }
-        if recent.iter().any(|known| is_bold_twin(known, glyph)) {
-            continue;
-        }
-        if recent.len() == 64 {
-            recent.remove(0);
-        }
-        recent.push(**glyph);
-        match &mut open {
-            Some(current) if !has_space && follows(&current.last, glyph) => {
-                if is_same_style(&current.last, glyph, fonts) {
-                    extend(current, glyph);
-                } else {
-                    close(&mut open, &mut words);
-                    open = Some(start(glyph, fonts, order, true));
-                }
-            }
-            _ => {
-                close(&mut open, &mut words);
-                open = Some(start(glyph, fonts, order, false));
-            }
-        }
-        has_space = false;
-    }
-    close(&mut open, &mut words);
-    words
-}
-
-fn is_zero_width(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{202a}'..='\u{202e}')
-}
-
-fn close(open: &mut Option<Open>, words: &mut Vec<Word>) {
-    words.extend(open.take().map(|open| open.word));
-}
-
-/// Whether a glyph continues the word that `last` ends.
-fn follows(last: &Glyph, next: &Glyph) -> bool {
-    let em = last.size.max(next.size);
-    let gap = next.x0 - last.x1;
-    (last.baseline - next.baseline).abs() < 0.1 * em
-        && gap < GAP_OF_WORD * em
-        && gap > -BACK_MAX * em
-}
-
-fn is_same_style(a: &Glyph, b: &Glyph, fonts: &[FontStyle]) -> bool {
-    let same_font = a.font == b.font || style_of(a.font, fonts) == style_of(b.font, fonts);
-    same_font && (a.size - b.size).abs() < 0.3 && a.content_id == b.content_id
-}
-
-fn style_of(font: u16, fonts: &[FontStyle]) -> Style {
-    let font = fonts.get(usize::from(font));
-    font.map_or_else(Style::default, |font| Style {
-        is_bold: font.is_bold,
-        is_italic: font.is_italic,
-        is_mono: font.is_mono,
-    })
-}
-
-fn start(glyph: &Glyph, fonts: &[FontStyle], order: u32, is_glued: bool) -> Open {
-    Open {
-        word: Word {
-            text: glyph.char.to_string(),
-            rect: rect_of(glyph),
-            baseline: glyph.baseline,
-            size: glyph.size,
-            font: glyph.font,
-            style: style_of(glyph.font, fonts),
-            script: Script::Normal,
-            is_glued,
-            link: None,
-            content_id: glyph.content_id,
-            is_artifact: glyph.is_artifact,
-            order,
-        },
-        last: *glyph,
-    }
-}
-
-fn rect_of(glyph: &Glyph) -> Rect {
-    Rect {
-        x0: glyph.x0,
-        y0: glyph.baseline - ASCENT * glyph.size,
-        x1: glyph.x1.max(glyph.x0),
-        y1: glyph.baseline + DESCENT * glyph.size,
-    }
-}
-
-fn extend(open: &mut Open, glyph: &Glyph) {
-    open.word.text.push(glyph.char);
-    open.word.rect = open.word.rect.union(&rect_of(glyph));
-    // An accent that was drawn back over its letter does not end the word earlier.
-    open.last = Glyph {
-        x1: glyph.x1.max(open.last.x1),
-        ..*glyph
-    };
 }
 
 /// Gives every word the link whose box holds its middle.
@@ -196,7 +69,26 @@ fn link(words: &mut [Word], page: &Page) {
     }
 }
 
-fn lines_of_words(mut words: Vec<Word>, turn: Turn) -> Vec<Line> {
+fn lines_of_words(words: Vec<Word>, turn: Turn) -> Vec<Line> {
+    let mut rows = rows(words);
+    attach_scripts(&mut rows);
+    attach_initials(&mut rows);
+    let columns = Columns::of(&rows);
+    let mut lines: Vec<Line> = (0..)
+        .zip(rows)
+        .flat_map(|(number, row)| split(row, number, &columns, turn))
+        .collect();
+    lines.sort_by(|a, b| {
+        a.baseline
+            .total_cmp(&b.baseline)
+            .then(a.rect.x0.total_cmp(&b.rect.x0))
+            .then(a.order.cmp(&b.order))
+    });
+    lines
+}
+
+/// Words that stand on one line across the page, from left to right.
+fn rows(mut words: Vec<Word>) -> Vec<Vec<Word>> {
     words.sort_by(|a, b| {
         a.baseline
             .total_cmp(&b.baseline)
@@ -217,16 +109,16 @@ fn lines_of_words(mut words: Vec<Word>, turn: Turn) -> Vec<Line> {
         }
     }
     for row in &mut rows {
-        row.sort_by(|a, b| a.rect.x0.total_cmp(&b.rect.x0).then(a.order.cmp(&b.order)));
+        sort(row);
     }
-    attach_scripts(&mut rows);
-    let mut lines: Vec<Line> = rows.into_iter().flat_map(|row| split(row, turn)).collect();
-    lines.sort_by(|a, b| {
-        a.baseline
-            .total_cmp(&b.baseline)
-            .then(a.rect.x0.total_cmp(&b.rect.x0))
+    rows
+}
+
+fn sort(row: &mut [Word]) {
+    row.sort_by(|a, b| {
+        let by_place = a.rect.x0.total_cmp(&b.rect.x0);
+        by_place.then(a.order.cmp(&b.order))
     });
-    lines
 }
 
 /// Moves words that stand above or below their neighbour into its row.
@@ -235,78 +127,173 @@ fn attach_scripts(rows: &mut Vec<Vec<Word>>) {
         let mut kept = Vec::new();
         for word in std::mem::take(&mut rows[at]) {
             match host_of(&word, at, rows) {
-                Some((row, place, script)) => {
-                    let is_glued = rows[row]
-                        .get(place.wrapping_sub(1))
+                Some(host) => {
+                    let row = &mut rows[host.row];
+                    if host.is_before
+                        && let Some(next) = row.get_mut(host.place)
+                    {
+                        next.is_glued = next.rect.x0 - word.rect.x1 < GAP_OF_WORD * next.size;
+                    }
+                    let left = row.get(host.place.wrapping_sub(1));
+                    let is_glued = left
                         .is_some_and(|left| word.rect.x0 - left.rect.x1 < GAP_OF_WORD * left.size);
-                    rows[row].insert(
-                        place,
-                        Word {
-                            script,
-                            is_glued,
-                            ..word
-                        },
-                    );
+                    let word = Word {
+                        script: host.script,
+                        is_glued,
+                        ..word
+                    };
+                    row.insert(host.place, word);
                 }
                 None => kept.push(word),
             }
         }
         kept.append(&mut rows[at]);
-        kept.sort_by(|a, b| a.rect.x0.total_cmp(&b.rect.x0).then(a.order.cmp(&b.order)));
+        sort(&mut kept);
         rows[at] = kept;
     }
     rows.retain(|row| !row.is_empty());
 }
 
-/// The row that a script belongs to, its place there, and whether it stands above or below.
-fn host_of(word: &Word, at: usize, rows: &[Vec<Word>]) -> Option<(usize, usize, Script)> {
+/// Where a script belongs.
+struct Host {
+    row: usize,
+    place: usize,
+    script: Script,
+    /// It stands at the left of a line, as the mark of a note does.
+    is_before: bool,
+}
+
+/// The place of a word that is a script of its neighbour in another row.
+fn host_of(word: &Word, at: usize, rows: &[Vec<Word>]) -> Option<Host> {
     let from = at.saturating_sub(SCRIPT_LINES_MAX);
     let to = rows.len().min(at + SCRIPT_LINES_MAX);
-    for row in (from..to).filter(|row| *row != at) {
-        let Some(first) = rows[row].first() else {
+    for number in (from..to).filter(|row| *row != at) {
+        let row = &rows[number];
+        let Some(first) = row.first() else {
             continue;
         };
         let reach = 0.7 * first.size.max(word.size);
         if (first.baseline - word.baseline).abs() > reach {
             continue;
         }
-        let place = rows[row].partition_point(|other| other.rect.x0 <= word.rect.x0);
-        let left = place.checked_sub(1).and_then(|left| rows[row].get(left));
-        let Some(left) = left else {
-            continue;
+        let place = row.partition_point(|other| other.rect.x0 <= word.rect.x0);
+        let left = place.checked_sub(1).and_then(|left| row.get(left));
+        let is_host = |host: &&Word, gap: f32| {
+            let shift = (host.baseline - word.baseline).abs();
+            word.size <= SCRIPT_SIZE_MAX * host.size
+                && gap < 0.25 * host.size
+                && gap > -0.5 * host.size
+                && shift <= 0.65 * host.size
+                && host.script == Script::Normal
         };
-        let gap = word.rect.x0 - left.rect.x1;
-        let shift = left.baseline - word.baseline;
-        let is_small = word.size <= SCRIPT_SIZE_MAX * left.size;
-        let is_near = gap < 0.25 * left.size && gap > -0.5 * left.size;
-        if is_small && is_near && shift.abs() <= 0.65 * left.size && left.script == Script::Normal {
-            let script = if shift > 0.0 {
-                Script::Super
-            } else {
-                Script::Sub
-            };
-            return Some((row, place, script));
+        let left = left.filter(|left| is_host(left, word.rect.x0 - left.rect.x1));
+        let right = row
+            .get(place)
+            .filter(|right| is_host(right, right.rect.x0 - word.rect.x1))
+            .filter(|right| right.baseline > word.baseline);
+        if let Some(host) = left.or(right) {
+            let is_above = host.baseline > word.baseline;
+            return Some(Host {
+                row: number,
+                place,
+                script: if is_above { Script::Super } else { Script::Sub },
+                is_before: left.is_none(),
+            });
         }
     }
     None
 }
 
-/// Ends a line at every wide gap.
-fn split(row: Vec<Word>, turn: Turn) -> Vec<Line> {
+/// Moves initials over several rows to the first of them.
+fn attach_initials(rows: &mut Vec<Vec<Word>>) {
+    for at in 1..rows.len() {
+        let Some((place, to, target)) = (0..rows[at].len()).find_map(|place| {
+            let (to, target) = row_of_initial(rows, at, place)?;
+            Some((place, to, target))
+        }) else {
+            continue;
+        };
+        let mut initial = rows[at].remove(place);
+        let Some(rest) = rows[to].get_mut(target) else {
+            continue;
+        };
+        let gap = rest.rect.x0 - initial.rect.x1;
+        rest.is_glued = gap < 0.5 * rest.size;
+        initial.rect = Rect {
+            y0: rest.rect.y0,
+            y1: rest.rect.y1,
+            x1: initial.rect.x1.max(rest.rect.x0 - GAP_OF_WORD * rest.size),
+            ..initial.rect
+        };
+        initial.baseline = rest.baseline;
+        initial.size = rest.size;
+        rows[to].insert(target, initial);
+    }
+    rows.retain(|row| !row.is_empty());
+}
+
+/// The row that a word begins as an initial, and the word there that follows it.
+fn row_of_initial(rows: &[Vec<Word>], at: usize, place: usize) -> Option<(usize, usize)> {
+    let word = rows[at].get(place)?;
+    let mut chars = word.text.chars();
+    let is_one = chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none();
+    if !is_one {
+        return None;
+    }
+    let top = word.baseline - 0.75 * word.size;
+    (at.saturating_sub(INITIAL_ROWS_MAX)..at).find_map(|number| {
+        let row = &rows[number];
+        let target = row.iter().position(|other| other.rect.x0 >= word.rect.x0)?;
+        let rest = row.get(target)?;
+        let gap = rest.rect.x0 - word.rect.x1;
+        let is_begun = rest.baseline > top
+            && word.size >= INITIAL_SIZE_MIN * rest.size
+            && (-0.3 * rest.size..INITIAL_GAP_MAX * rest.size).contains(&gap);
+        is_begun.then_some((number, target))
+    })
+}
+
+/// Where in the order in which the file draws it goes from one row to another.
+struct Columns {
+    /// Places in the drawing order of all words, with the number of the row of each.
+    words: Vec<(u32, usize)>,
+}
+
+impl Columns {
+    fn of(rows: &[Vec<Word>]) -> Self {
+        let rows = rows.iter().enumerate();
+        let words = rows.flat_map(|(number, row)| row.iter().map(move |word| (word.order, number)));
+        let mut words: Vec<(u32, usize)> = words.collect();
+        words.sort_unstable();
+        Self { words }
+    }
+
+    /// Whether the file leaves this row after `left` and comes back to it before `right`.
+    fn are_apart(&self, left: &Word, right: &Word, row: usize) -> bool {
+        let place = |word: &Word| self.words.partition_point(|(order, _)| *order < word.order);
+        let after = self.words.get(place(left) + 1);
+        let before = self.words.get(place(right).wrapping_sub(1));
+        let is_other = |word: Option<&(u32, usize)>| word.is_some_and(|(_, other)| *other != row);
+        is_other(after) && is_other(before)
+    }
+}
+
+/// Ends a line at every wide gap, and at narrower ones that lie between columns.
+fn split(row: Vec<Word>, number: usize, columns: &Columns, turn: Turn) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut current: Vec<Word> = Vec::new();
     let mut end = f32::NEG_INFINITY;
     for mut word in row {
         let em = word.size;
         let gap = word.rect.x0 - end;
-        if !current.is_empty() {
-            if gap > GAP_OF_LINE * em {
-                lines.extend(Line::of_words(std::mem::take(&mut current), turn));
-            } else if gap.abs() < GAP_OF_WORD * em
-                && word.script == Script::Normal
-                && is_run_on(&current, &word)
-            {
-                word.is_glued = true;
+        if let Some(last) = current.last() {
+            let is_apart = gap > GAP_OF_COLUMN * em
+                && columns.are_apart(last, &word, number)
+                && word.script == Script::Normal;
+            if gap > GAP_OF_LINE * em || is_apart {
+                lines.extend(finished(std::mem::take(&mut current), turn));
+            } else {
+                word.is_glued |= is_run_on(last, &word, gap);
             }
         }
         if current.is_empty() {
@@ -316,12 +303,72 @@ fn split(row: Vec<Word>, turn: Turn) -> Vec<Line> {
         end = end.max(word.rect.x1);
         current.push(word);
     }
-    lines.extend(Line::of_words(current, turn));
+    lines.extend(finished(current, turn));
     lines
 }
 
-/// Whether two words that touch are parts of one, drawn one after the other.
-fn is_run_on(before: &[Word], word: &Word) -> bool {
-    let last = before.last();
-    last.is_some_and(|last| word.is_glued || word.rect.x0 - last.rect.x1 < 0.08 * word.size)
+/// Whether two words are parts of one, drawn one after the other, or of a script without spaces.
+fn is_run_on(last: &Word, word: &Word, gap: f32) -> bool {
+    if word.script != Script::Normal {
+        return false;
+    }
+    let is_close =
+        gap.abs() < GAP_OF_WORD * word.size && word.rect.x0 - last.rect.x1 < 0.08 * word.size;
+    let ends = (last.text.chars().next_back(), word.text.chars().next());
+    let is_unspaced = matches!(ends, (Some(a), Some(b)) if is_ideographic(a) && is_ideographic(b));
+    is_close || is_unspaced
+}
+
+fn finished(mut words: Vec<Word>, turn: Turn) -> Option<Line> {
+    let reads_left = |word: &Word| word.text.contains(is_right_to_left);
+    if words.iter().any(reads_left) {
+        words = read_from_right(words);
+    }
+    Line::of_words(words, turn)
+}
+
+/// Puts words that stand from left to right in the order in which they are read, in a line with words
+/// that are read from the right.
+fn read_from_right(words: Vec<Word>) -> Vec<Word> {
+    let letters = |holds: fn(char) -> bool| {
+        let chars = words.iter().flat_map(|word| word.text.chars());
+        chars.filter(|c| holds(*c)).count()
+    };
+    let leftwards = letters(is_right_to_left);
+    let rightwards = letters(|c| c.is_alphabetic() && !is_right_to_left(c));
+    let is_base_left = leftwards >= rightwards;
+    // A word without letters goes with those around it, a number is always read from the left.
+    let mut goes_left = Vec::with_capacity(words.len());
+    for word in &words {
+        let has_rtl = word.text.contains(is_right_to_left);
+        let is_neutral = !word.text.contains(char::is_alphanumeric);
+        goes_left.push(has_rtl || is_neutral && is_base_left);
+    }
+    let places: Vec<usize> = (0..words.len()).collect();
+    let runs = places.chunk_by(|a, b| goes_left[*a] == goes_left[*b]);
+    let mut runs: Vec<Vec<usize>> = runs.map(<[usize]>::to_vec).collect();
+    if is_base_left {
+        runs.reverse();
+    }
+    for run in &mut runs {
+        if run.first().is_some_and(|first| goes_left[*first]) {
+            run.reverse();
+        }
+    }
+    let order: Vec<usize> = runs.into_iter().flatten().collect();
+    let glued: Vec<bool> = words.iter().map(|word| word.is_glued).collect();
+    let mut words: Vec<Option<Word>> = words.into_iter().map(Some).collect();
+    let mut read: Vec<Word> = Vec::with_capacity(words.len());
+    let mut last: Option<usize> = None;
+    for place in order {
+        let Some(mut word) = words[place].take() else {
+            continue;
+        };
+        // Words that touched still do, if they are still neighbours.
+        word.is_glued =
+            last.is_some_and(|last| last.abs_diff(place) == 1 && glued[last.max(place)]);
+        read.push(word);
+        last = Some(place);
+    }
+    read
 }

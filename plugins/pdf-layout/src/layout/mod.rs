@@ -8,8 +8,10 @@ pub mod lines;
 pub mod list;
 pub mod order;
 pub mod paragraph;
+pub mod script;
 pub mod table;
 pub mod text;
+mod words;
 
 use crate::geometry::Rect;
 use crate::page::{Bookmark, FontStyle, Page};
@@ -25,7 +27,7 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
     let has_text = !lines.is_empty() || !tables.is_empty();
     let reading = Reading {
         em: usual_size(&lines),
-        is_right_to_left: false,
+        is_right_to_left: is_right_to_left(&lines),
     };
     let mut parts: Vec<Part> = lines.into_iter().map(Part::Line).collect();
     parts.extend(tables.into_iter().map(|table| {
@@ -108,6 +110,18 @@ fn stream_of(table: &Table) -> u32 {
     let cells = table.rows.iter().flatten();
     let lines = cells.flat_map(|cell| &cell.lines);
     lines.map(|line| line.order).min().unwrap_or(0)
+}
+
+/// Whether most letters are read from right to left.
+fn is_right_to_left(lines: &[Line]) -> bool {
+    let words = lines.iter().flat_map(|line| &line.words);
+    let letters = words
+        .flat_map(|word| word.text.chars())
+        .filter(|c| c.is_alphabetic());
+    let (left, all) = letters.fold((0_usize, 0_usize), |(left, all), c| {
+        (left + usize::from(script::is_right_to_left(c)), all + 1)
+    });
+    left * 2 > all
 }
 
 /// The size of the line in the middle of all sizes, weighed by characters.

@@ -58,7 +58,7 @@ pub struct Word {
 /// Words on a line, without a wide gap between them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// Its words, from left to right.
+    /// Its words, in the order in which they are read: from left to right but for Hebrew and Arabic.
     pub words: Vec<Word>,
     /// Where.
     pub rect: Rect,
