@@ -86,6 +86,10 @@ fn blocks(parts: Vec<Part>, reading: Reading) -> Vec<Block> {
             Part::Line(line) => line.order,
             Part::Block(_, stream) => *stream,
         },
+        is_picture: match part {
+            Part::Block(block, _) => matches!(block.kind, BlockKind::Picture { .. }),
+            Part::Line(_) => false,
+        },
     });
     let ordered = order::sorted(items.collect(), reading);
     let mut parts: Vec<Option<Part>> = parts.into_iter().map(Some).collect();

@@ -13,7 +13,7 @@ const DEPTH_MAX: u32 = 60;
 /// order speaks for columns.
 const GUTTER_MIN: f32 = 0.3;
 /// And this wide where it does not.
-const GUTTER_CLEAR: f32 = 0.9;
+const GUTTER_CLEAR: f32 = 0.6;
 /// Share of the height of an item at its top and at its bottom that another may lie over: lines that
 /// are set tight overlap.
 const OVERLAP_Y: f32 = 0.2;
@@ -26,6 +26,11 @@ const COLUMN_EMS_MIN: f32 = 12.0;
 /// Lines of running text are no farther apart than this, in ems, from top to top.
 const COLUMN_PITCH_MAX: f32 = 1.8;
 
+/// How far the drawing order may go back up, in ems, and still go down the page.
+const STEP_BACK_MAX: f32 = 3.0;
+/// So many pictures of a page are put in their places; more are one drawing, cut in pieces.
+const PICTURES_MAX: usize = 500;
+
 /// Something on a page that is to be read in its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Item {
@@ -35,6 +40,8 @@ pub struct Item {
     pub index: usize,
     /// Its place in the order in which the file draws.
     pub stream: u32,
+    /// A picture: neither where it ends nor when it is drawn tells about columns of text.
+    pub is_picture: bool,
 }
 
 impl Item {
@@ -59,8 +66,43 @@ pub struct Reading {
 /// The items in reading order.
 #[must_use]
 pub fn sorted(items: Vec<Item>, reading: Reading) -> Vec<Item> {
-    let mut ordered = Vec::with_capacity(items.len());
-    cut_into(items, reading, 0, &mut ordered);
+    let (mut pictures, texts): (Vec<Item>, Vec<Item>) =
+        items.into_iter().partition(|item| item.is_picture);
+    let mut ordered = Vec::with_capacity(texts.len());
+    cut_into(texts, reading, 0, &mut ordered);
+    pictures.sort_by(|a, b| {
+        let by_place = a.rect.y0.total_cmp(&b.rect.y0);
+        by_place.then(a.rect.x0.total_cmp(&b.rect.x0))
+    });
+    with_pictures(ordered, pictures)
+}
+
+/// Puts pictures before the first text that stands below their middle in the same column.
+fn with_pictures(texts: Vec<Item>, mut pictures: Vec<Item>) -> Vec<Item> {
+    let pictures_last = pictures.split_off(pictures.len().min(PICTURES_MAX));
+    let mut before: Vec<Vec<Item>> = vec![Vec::new(); texts.len() + 1];
+    for picture in pictures {
+        let is_below = |text: &Item| {
+            text.rect.middle_y() >= picture.rect.middle_y()
+                && text.rect.overlap_x(&picture.rect) > 0.0
+        };
+        let is_above = |text: &Item| {
+            text.rect.middle_y() < picture.rect.middle_y()
+                && text.rect.overlap_x(&picture.rect) > 0.0
+        };
+        let place = texts.iter().position(is_below);
+        let place = place.or_else(|| texts.iter().rposition(is_above).map(|last| last + 1));
+        if let Some(list) = before.get_mut(place.unwrap_or(texts.len())) {
+            list.push(picture);
+        }
+    }
+    let mut texts = texts.into_iter();
+    let mut ordered = Vec::with_capacity(texts.len());
+    for mut list in before {
+        ordered.append(&mut list);
+        ordered.extend(texts.next());
+    }
+    ordered.extend(pictures_last);
     ordered
 }
 
@@ -78,8 +120,13 @@ fn cut_into(mut items: Vec<Item>, reading: Reading, depth: u32, ordered: &mut Ve
         (None, Some(_)) => true,
         _ => false,
     };
+    let is_sure = |cut: &Cut| cut.crossings <= 1;
     let parts = match (across, down, is_down) {
         (_, Some(down), true) => down.parts(items),
+        (Some(across), _, false) if !is_sure(&across) && is_drawn_down(&items, reading.em) => {
+            ordered.append(&mut items);
+            return;
+        }
         (Some(across), _, false) => across.parts(items),
         _ => {
             ordered.append(&mut items);
@@ -89,6 +136,15 @@ fn cut_into(mut items: Vec<Item>, reading: Reading, depth: u32, ordered: &mut Ve
     for part in parts {
         cut_into(part, reading, depth + 1, ordered);
     }
+}
+
+/// Whether the file draws these items from top to bottom but for steps back where one box begins
+/// before the one above it ends.
+fn is_drawn_down(items: &[Item], em: f32) -> bool {
+    items.windows(2).all(|pair| match pair {
+        [a, b] => b.rect.y0 - a.rect.y0 > -STEP_BACK_MAX * em,
+        _ => true,
+    })
 }
 
 /// Parts of a region, in order, and how often the drawing order crosses between them.
@@ -121,12 +177,12 @@ struct Band {
     crossings: usize,
 }
 
-/// Empty bands between items that are sorted by where they begin, with the crossings of each; `rank`
-/// is the place of every item in that sorting, in drawing order.
-fn bands(edges: &[(f32, f32)], rank: &[usize], gap_min: f32) -> Vec<Band> {
+/// Empty bands between items that are sorted by where they begin, with the crossings of each; `places`
+/// are the places of the items in that sorting, in drawing order.
+fn bands(edges: &[(f32, f32)], places: &[usize], gap_min: f32) -> Vec<Band> {
     // Every step of the drawing order crosses all bands between its two ends.
     let mut steps = vec![0_i64; edges.len() + 1];
-    for pair in rank.windows(2) {
+    for pair in places.windows(2) {
         if let [a, b] = pair {
             steps[*a.min(b) + 1] += 1;
             steps[*a.max(b) + 1] -= 1;
@@ -259,6 +315,7 @@ mod tests {
             rect: Rect::of_corners(*x0, *y0, *x1, *y0 + 10.0),
             index,
             stream: index as u32,
+            is_picture: false,
         };
         places.iter().enumerate().map(item).collect()
     }
