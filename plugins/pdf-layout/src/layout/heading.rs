@@ -1,39 +1,55 @@
 //! Headings: which blocks are, and of which level.
+//!
+//! Invariant: only paragraphs and numbered items become headings; the same look and the same depth of
+//! numbering have the same level throughout a document.
 
-use crate::layout::block::{PageBlocks, Role};
-use crate::layout::text::Line;
+pub mod evidence;
+pub mod feature;
+pub mod level;
+pub mod number;
+pub mod split;
+
+use crate::layout::block::{PageBlocks, Role, TextBlock};
 use crate::page::Bookmark;
+use feature::Body;
+use level::Candidate;
 
 /// Marks the headings of a document.
 pub fn mark(pages: &mut [PageBlocks], _bookmarks: &[Bookmark]) {
-    let body = body_size(pages);
-    let texts = pages.iter_mut().flat_map(|page| &mut page.blocks);
-    for text in texts.filter_map(|block| block.text_mut()) {
-        let size = text.lines.first().map_or(0.0, |line| line.size);
-        let is_bold = text
-            .lines
-            .iter()
-            .all(|line| line.mostly(|word| word.style.is_bold));
-        let is_short =
-            text.lines.len() <= 3 && text.lines.iter().map(Line::chars).sum::<usize>() < 200;
-        if is_short && (size > 1.15 * body || is_bold && size > 0.95 * body) {
-            text.role = Role::Heading(if size > 1.5 * body { 1 } else { 2 });
+    for page in &mut *pages {
+        split::page(page);
+    }
+    let body = Body::of(pages);
+    let mut places = Vec::new();
+    let mut candidates = Vec::new();
+    for (number, page) in pages.iter().enumerate() {
+        for (at, block) in page.blocks.iter().enumerate() {
+            let Some(text) = block.text().filter(|text| may_be(text)) else {
+                continue;
+            };
+            let feature = feature::of(page, at, text, &body);
+            if evidence::is_heading(&feature, &body) {
+                places.push((number, at));
+                candidates.push(Candidate {
+                    look: feature.look,
+                    number: number::of(&feature.text),
+                });
+            }
+        }
+    }
+    let levels = level::of(&candidates);
+    for ((page, at), level) in places.into_iter().zip(levels) {
+        let block = pages.get_mut(page).and_then(|page| page.blocks.get_mut(at));
+        if let Some(text) = block.and_then(|block| block.text_mut()) {
+            text.role = Role::Heading(level);
         }
     }
 }
 
-/// The size of most characters.
-fn body_size(pages: &[PageBlocks]) -> f32 {
-    let mut sizes = std::collections::BTreeMap::new();
-    let texts = pages.iter().flat_map(|page| &page.blocks);
-    for line in texts
-        .filter_map(|block| block.text())
-        .flat_map(|text| &text.lines)
-    {
-        *sizes.entry((line.size * 4.0).round() as i32).or_insert(0) += line.chars();
+fn may_be(text: &TextBlock) -> bool {
+    match &text.role {
+        Role::Paragraph => true,
+        Role::Item { number, .. } => number.is_some(),
+        _ => false,
     }
-    let body = sizes
-        .into_iter()
-        .max_by_key(|(size, chars)| (*chars, *size));
-    body.map_or(10.0, |(size, _)| size as f32 / 4.0)
 }

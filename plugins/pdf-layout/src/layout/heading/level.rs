@@ -1,0 +1,175 @@
+//! Levels: of headings that are numbered as deep as their number, of the others by how they are set,
+//! the same for the whole document.
+
+use std::collections::BTreeMap;
+
+use super::feature::Look;
+use super::number::{Kind, Number};
+
+/// The deepest level that Markdown has.
+const LEVEL_MAX: usize = 6;
+/// Sizes that differ by less, as a share, are the same.
+const SIZE_TOLERANCE: f32 = 0.04;
+
+/// A heading, for its level.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// How it is set.
+    pub look: Look,
+    /// Its number.
+    pub number: Option<Number>,
+}
+
+/// A way of setting headings.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Style {
+    size: f32,
+    is_bold: bool,
+    is_capitals: bool,
+    is_italic: bool,
+}
+
+impl Style {
+    fn of(look: &Look) -> Self {
+        Self {
+            size: look.size,
+            is_bold: look.is_bold,
+            is_capitals: look.is_capitals,
+            is_italic: look.is_italic,
+        }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        (self.size - other.size).abs() <= SIZE_TOLERANCE * self.size.max(other.size)
+            && self.is_bold == other.is_bold
+            && self.is_capitals == other.is_capitals
+            && self.is_italic == other.is_italic
+    }
+}
+
+/// What headings of one level have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Numbered(Kind, u8),
+    Styled(usize),
+}
+
+/// A group with what it is ranked by.
+#[derive(Clone, Copy, Debug)]
+struct Ranked {
+    group: Group,
+    style: Style,
+    first: usize,
+}
+
+/// The level of each heading, from 1.
+#[must_use]
+pub fn of(candidates: &[Candidate]) -> Vec<u8> {
+    let (styles, style_of) = styles(candidates);
+    let owners = owners(candidates, &style_of);
+    let group_of = |at: usize| match candidates.get(at).and_then(|candidate| candidate.number) {
+        Some(number) => Group::Numbered(number.kind, number.depth),
+        None => {
+            let style = style_of.get(at).copied().unwrap_or_default();
+            owners.get(&style).copied().unwrap_or(Group::Styled(style))
+        }
+    };
+    let mut groups: BTreeMap<Group, (BTreeMap<usize, usize>, usize)> = BTreeMap::new();
+    for at in 0..candidates.len() {
+        let (counts, _) = groups.entry(group_of(at)).or_insert((BTreeMap::new(), at));
+        *counts
+            .entry(style_of.get(at).copied().unwrap_or_default())
+            .or_insert(0) += 1;
+    }
+    let ranked = groups.into_iter().filter_map(|(group, (counts, first))| {
+        let (style, _) = counts
+            .into_iter()
+            .max_by_key(|(style, count)| (*count, usize::MAX - style))?;
+        Some(Ranked {
+            group,
+            style: *styles.get(style)?,
+            first,
+        })
+    });
+    let ranks = ranks(ranked.collect());
+    let level = |at| {
+        let rank = ranks.get(&group_of(at)).copied().unwrap_or_default();
+        u8::try_from((rank + 1).min(LEVEL_MAX)).unwrap_or(1)
+    };
+    (0..candidates.len()).map(level).collect()
+}
+
+/// The styles in order of their first heading, and which each heading has.
+fn styles(candidates: &[Candidate]) -> (Vec<Style>, Vec<usize>) {
+    /// Styles beyond these count as the last: a document with more has none.
+    const STYLES_MAX: usize = 64;
+    let mut styles: Vec<Style> = Vec::new();
+    let style_of = candidates.iter().map(|candidate| {
+        let style = Style::of(&candidate.look);
+        let known = styles.iter().position(|known| known.is_like(&style));
+        known.unwrap_or_else(|| {
+            if styles.len() < STYLES_MAX {
+                styles.push(style);
+            }
+            styles.len() - 1
+        })
+    });
+    let style_of = style_of.collect();
+    (styles, style_of)
+}
+
+/// The numbering whose level the unnumbered headings of a style have: that of most of its numbered ones.
+fn owners(candidates: &[Candidate], style_of: &[usize]) -> BTreeMap<usize, Group> {
+    let mut counts: BTreeMap<usize, BTreeMap<Group, usize>> = BTreeMap::new();
+    for (candidate, style) in candidates.iter().zip(style_of) {
+        if let Some(number) = candidate.number {
+            let group = Group::Numbered(number.kind, number.depth);
+            *counts.entry(*style).or_default().entry(group).or_insert(0) += 1;
+        }
+    }
+    let most = |groups: BTreeMap<Group, usize>| {
+        // Of two as frequent the outer one: `Abstract` is set as chapters are.
+        let owner = groups.into_iter().rev().max_by_key(|(_, count)| *count);
+        owner.map(|(group, _)| group)
+    };
+    let owners = counts.into_iter();
+    owners
+        .filter_map(|(style, groups)| Some((style, most(groups)?)))
+        .collect()
+}
+
+/// The place of each group among all, from the outermost.
+fn ranks(mut groups: Vec<Ranked>) -> BTreeMap<Group, usize> {
+    // A deeper number is never above a shallower one, however it is set.
+    let numbered: Vec<Ranked> = groups.clone();
+    for group in &mut groups {
+        let Group::Numbered(kind, depth) = group.group else {
+            continue;
+        };
+        for outer in &numbered {
+            let is_outer = matches!(outer.group, Group::Numbered(other, shallower)
+                if other == kind && shallower < depth
+                    || kind == Kind::Decimal && other < kind && depth > 1);
+            if is_outer {
+                group.style.size = group.style.size.min(outer.style.size);
+            }
+        }
+    }
+    groups.sort_by(|a, b| {
+        let depth = |ranked: &Ranked| match ranked.group {
+            Group::Numbered(_, depth) => depth,
+            Group::Styled(_) => 0,
+        };
+        b.style
+            .size
+            .total_cmp(&a.style.size)
+            .then(b.style.is_bold.cmp(&a.style.is_bold))
+            .then(b.style.is_capitals.cmp(&a.style.is_capitals))
+            .then(depth(a).cmp(&depth(b)))
+            .then(a.first.cmp(&b.first))
+    });
+    let places = groups.iter().enumerate();
+    places
+        .map(|(place, ranked)| (ranked.group, place))
+        .collect()
+}
