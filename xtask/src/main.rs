@@ -36,6 +36,8 @@ usage: cargo xtask COMMAND [OPTION...]
   bench   print what this machine measures against the project's goals; never fails on time
             --quick           fewer documents and repetitions
           bench cloud: documents of a slow service alone
+          bench pdf: how well, how safely and how fast PDFs are converted
+            --only PART       scores, robust, speed, tree or repeat
   guests  build the converter components into plugins/prebuilt
   tidy    check the fences between the rooms of the source
   release-wit VERSION
@@ -76,6 +78,7 @@ fn dispatch(args: &mut Args) -> Result<()> {
             test::run(&repo)
         }
         "torture" => torture::run(&repo, &torture::Options::parse(args)?),
+        "bench" if args.flag("pdf") => bench::run_pdf(&repo, &bench::PdfOptions::parse(args)?),
         "bench" => {
             let (quick, cloud) = (args.flag("--quick"), args.flag("cloud"));
             args.finish()?;

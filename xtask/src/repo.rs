@@ -93,6 +93,17 @@ impl Repo {
         Some(self.corpus().join("long")).filter(|dir| dir.is_dir())
     }
 
+    /// The folder of odd and malformed PDFs beside the repository, if there is one.
+    pub(crate) fn corpus_robust(&self) -> Option<PathBuf> {
+        Some(self.corpus().join("robust")).filter(|dir| dir.is_dir())
+    }
+
+    /// The folder of a corpus of PDFs with what they are to become, if there is one.
+    pub(crate) fn corpus_of_pdfs(&self, name: &str) -> Option<PathBuf> {
+        let dir = self.corpus().join("pdf").join(name);
+        Some(dir).filter(|dir| dir.join("pdf").is_dir() && dir.join("gt").is_dir())
+    }
+
     /// The PDFs beside the repository, sorted; none if there is no corpus.
     ///
     /// # Errors

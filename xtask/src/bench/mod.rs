@@ -3,6 +3,7 @@
 
 mod cloud;
 mod corpus;
+mod pdf;
 mod report;
 mod rig;
 mod run;
@@ -11,4 +12,5 @@ mod spans;
 mod strace;
 
 pub(crate) use cloud::run as run_cloud;
+pub(crate) use pdf::{Options as PdfOptions, run as run_pdf};
 pub(crate) use run::run;

@@ -45,6 +45,17 @@ impl Report {
         );
     }
 
+    /// Records a share of 1 with the least it should be, to three places.
+    pub(crate) fn score(&mut self, what: impl Into<String>, value: f64, least: f64) {
+        let verdict = if value >= least { "met" } else { "not met" };
+        self.push(
+            what.into(),
+            format!("{value:.3}"),
+            format!(">= {least:.2}"),
+            verdict,
+        );
+    }
+
     /// Records that a figure could not be measured here.
     pub(crate) fn skip(&mut self, what: impl Into<String>, why: impl std::fmt::Display) {
         let why = why.to_string();
@@ -129,11 +140,13 @@ mod tests {
         let mut report = Report::default();
         report.goal("start", 12.25, " ms", Goal::AtMost(15.0));
         report.goal("speed-up", 1.5, "x", Goal::AtLeast(1.7));
+        report.score("text", 0.9696, 0.97);
         report.figure("documents", "200");
         report.skip("syncs", "no strace here\nat all");
         let expected = "\
 start      12.2 ms               <= 15 ms  met
 speed-up   1.50x                 >= 1.70x  not met
+text       0.970                 >= 0.97   not met
 documents  200
 syncs      skip: no strace here
 ";
