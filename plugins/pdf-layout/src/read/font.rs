@@ -10,6 +10,7 @@ use hayro_syntax::object::dict::keys::{
 };
 use hayro_syntax::object::{Array, Dict, Name};
 
+use super::unicode_fallback::UnicodeFallback;
 use crate::page::FontStyle;
 
 /// Characters that one code may stand for; a ligature has three, ill will has more.
@@ -33,6 +34,8 @@ pub(crate) struct Decoded {
 /// A font in use.
 pub(crate) struct LoadedFont<'a> {
     font: Font<'a>,
+    /// What tells where the font's own maps do not.
+    fallback: Option<UnicodeFallback<'a>>,
     pub(crate) is_vertical: bool,
     codes: BTreeMap<u32, Decoded>,
     /// By what the size has to be multiplied to be that of the letters: 1 but for some Type 3 fonts.
@@ -51,20 +54,29 @@ impl LoadedFont<'_> {
         if self.codes.len() >= CODES_MAX {
             self.codes.clear();
         }
-        let font = &self.font;
+        let (font, fallback) = (&self.font, self.fallback.as_ref());
         let is_vertical = self.is_vertical;
         self.codes
             .entry(code)
-            .or_insert_with(|| decode(font, code, is_vertical))
+            .or_insert_with(|| decode(font, fallback, code, is_vertical))
     }
 }
 
-fn decode(font: &Font<'_>, code: u32, is_vertical: bool) -> Decoded {
-    let glyph = font.glyph(font.map_code(code), code);
-    let unicode = match &glyph {
+fn decode(
+    font: &Font<'_>,
+    fallback: Option<&UnicodeFallback<'_>>,
+    code: u32,
+    is_vertical: bool,
+) -> Decoded {
+    let id = font.map_code(code);
+    let unicode = match font.glyph(id, code) {
         FontGlyph::Outline(glyph) => glyph.as_unicode(),
         FontGlyph::Type3(glyph) => glyph.as_unicode(),
     };
+    // Maps that programs write without knowing say zero, or that they do not know.
+    let unicode = unicode
+        .filter(|unicode| !matches!(unicode, BfString::Char('\0' | UNKNOWN)))
+        .or_else(|| Some(BfString::Char(fallback?.char(code, id.to_u32())?)));
     let mut text = Vec::new();
     match unicode {
         Some(BfString::Char(c)) => push(c, &mut text),
@@ -160,6 +172,7 @@ impl<'a> Fonts<'a> {
         let is_vertical = !font.is_horizontal();
         self.loaded.push(LoadedFont {
             font,
+            fallback: UnicodeFallback::of(dict),
             is_vertical,
             codes: BTreeMap::new(),
             em_scale: em_scale(dict),

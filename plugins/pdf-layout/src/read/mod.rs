@@ -19,6 +19,7 @@ mod picture_header;
 mod raster;
 mod structure;
 mod text_string;
+mod unicode_fallback;
 
 use std::fmt;
 
