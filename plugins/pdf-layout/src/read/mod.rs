@@ -4,6 +4,7 @@
 
 mod annotation;
 mod bookmark;
+mod code_names;
 mod colour;
 mod content;
 mod destination;

@@ -1,5 +1,6 @@
 //! What codes read as when a font does not say so: by the character collection of a composite font,
-//! by the encoding of its codes, or by the embedded font program's own table of characters or names.
+//! by the encoding of its codes, by the embedded font program's own table of characters or names, or
+//! by names of glyphs that are codes.
 //!
 //! Invariant: an encoding and a program are parsed at most once, and only if the font's own map does
 //! not tell.
@@ -12,6 +13,8 @@ use hayro_cmap::{BfString, CMap, CMapName, CidFamily, load_embedded};
 use hayro_syntax::object::{Array, Dict, Name, Object, Stream, String as PdfString};
 use skrifa::GlyphId;
 use skrifa::raw::ps::agl;
+
+use super::code_names::CodeNames;
 
 /// Characters of a font program that are looked at: no font has as many.
 const MAPPINGS_MAX: usize = 200_000;
@@ -28,6 +31,8 @@ pub(crate) struct UnicodeFallback<'a> {
     /// Of a composite font.
     descendant: Option<Dict<'a>>,
     program: Option<Stream<'a>>,
+    /// Of a simple font.
+    code_names: Option<CodeNames>,
     /// Whether letters in the place of symbols are letters.
     has_letters: bool,
     by_code: OnceCell<Option<Codes>>,
@@ -61,7 +66,11 @@ impl<'a> UnicodeFallback<'a> {
         let program = ["FontFile2", "FontFile3", "FontFile"]
             .iter()
             .find_map(|key| descriptor.get::<Stream<'_>>(key));
-        if program.is_none() && descendant.is_none() {
+        let code_names = match &descendant {
+            Some(_) => None,
+            None => CodeNames::of(font),
+        };
+        if program.is_none() && descendant.is_none() && code_names.is_none() {
             return None;
         }
         let name = font.get::<Name<'_>>("BaseFont");
@@ -70,6 +79,7 @@ impl<'a> UnicodeFallback<'a> {
             font: font.clone(),
             descendant,
             program,
+            code_names,
             has_letters: !PICTURE_FONTS.iter().any(|part| name.contains(part)),
             by_code: OnceCell::new(),
             by_glyph: OnceCell::new(),
@@ -78,7 +88,9 @@ impl<'a> UnicodeFallback<'a> {
 
     /// What a code reads as. `glyph` is the glyph of the embedded program that it shows.
     pub(crate) fn char(&self, code: u32, glyph: u32) -> Option<char> {
-        self.of_code(code).or_else(|| self.of_glyph(glyph))
+        self.of_code(code)
+            .or_else(|| self.of_glyph(glyph))
+            .or_else(|| self.code_names?.char(code))
     }
 
     fn of_code(&self, code: u32) -> Option<char> {
@@ -332,6 +344,13 @@ mod tests {
             let objects = [font.clone(), stream("", broken)];
             assert!(read(&objects, &codes).is_some());
         }
+    }
+
+    #[test]
+    fn glyphs_named_by_codes() {
+        let font = "<</Subtype/Type3/Encoding<</Differences[65/a65/a66]>>>>";
+        check(font, 65, Some('A'));
+        check(font, 7, None);
     }
 
     #[test]
