@@ -1,7 +1,10 @@
 //! Fonts whose glyphs are named by their codes, as programs do that make fonts of pictures: `a65`,
 //! `C65`, or the character itself. The codes are then those of an encoding that has ASCII in it.
+//! Others are named by their place in the font that they were taken from.
 //!
 //! Invariant: a font that names most of its glyphs otherwise is none of these.
+
+use std::collections::BTreeMap;
 
 use hayro_syntax::object::{Array, Dict, Name, Object};
 
@@ -16,9 +19,24 @@ const LIGATURES_OT1: std::ops::RangeInclusive<u8> = 11..=15;
 /// As [`LIGATURES_OT1`], of the encoding of Cork.
 const LIGATURES_T1: std::ops::RangeInclusive<u8> = 27..=31;
 
+/// What names begin with that tell the place of a glyph in the font they were made from.
+const PLACE_PREFIXES: [&[u8]; 4] = [b"g", b"gid", b"glyph", b"index"];
+/// Where the fonts of Apple and Microsoft, and those made after them, have ASCII: it begins with the
+/// space, and nothing is left out.
+const PLACES_OF_ASCII: std::ops::RangeInclusive<u32> = 3..=97;
+
+/// The character at a place of a font that is ordered as those of Apple and Microsoft are.
+pub(crate) fn char_at_place(place: u32) -> Option<char> {
+    let after_space = place.checked_sub(*PLACES_OF_ASCII.start())?;
+    let is_ascii = PLACES_OF_ASCII.contains(&place);
+    char::from_u32(after_space + u32::from(b' ')).filter(|_| is_ascii)
+}
+
 /// Which encoding the codes are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CodeNames {
+    /// None; the names are places, by code.
+    Places(BTreeMap<u8, u32>),
     /// ASCII, and Latin-1 above.
     Latin,
     /// The first of TeX, `OT1`: ASCII with quotes and dashes in some places.
@@ -33,10 +51,14 @@ impl CodeNames {
         let encoding = font.get::<Dict<'_>>("Encoding")?;
         let differences = encoding.get::<Array<'_>>("Differences")?;
         let (mut by_code, mut otherwise) = (Vec::new(), 0_usize);
+        let mut places = BTreeMap::new();
         let mut code = 0_u8;
         for item in differences.iter::<Object<'_>>().take(2 * CODES) {
             match item {
                 Object::Name(name) => {
+                    if let Some(place) = place(&name) {
+                        places.insert(code, place);
+                    }
                     if is_code(&name, code) {
                         by_code.push(code);
                     } else if name.as_ref() != b".notdef" {
@@ -48,7 +70,8 @@ impl CodeNames {
             }
         }
         if by_code.len() <= otherwise {
-            return None;
+            let is_ordered = places.len() > by_code.len() && 2 * places.len() > otherwise;
+            return is_ordered.then_some(Self::Places(places));
         }
         // Fonts of pictures are TeX's; other programs embed outlines.
         let subtype = font.get::<Name<'_>>("Subtype");
@@ -63,7 +86,7 @@ impl CodeNames {
     }
 
     /// What a code reads as.
-    pub(crate) fn char(self, code: u32) -> Option<char> {
+    pub(crate) fn char(&self, code: u32) -> Option<char> {
         let code = u8::try_from(code).ok()?;
         let ligature = |first: u8| {
             LIGATURES
@@ -71,6 +94,7 @@ impl CodeNames {
                 .copied()
         };
         match (self, code) {
+            (Self::Places(places), _) => char_at_place(*places.get(&code)?),
             (Self::Ot1, b'"') => Some('”'),
             (Self::Ot1, b'\\') => Some('“'),
             (Self::Ot1, b'{') => Some('–'),
@@ -85,6 +109,18 @@ impl CodeNames {
             _ => None,
         }
     }
+}
+
+/// The place that a name tells.
+fn place(name: &[u8]) -> Option<u32> {
+    let digits = name
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let (prefix, number) = name.split_at_checked(name.len() - digits)?;
+    let is_place = PLACE_PREFIXES.contains(&prefix);
+    is_place.then(|| std::str::from_utf8(number).ok()?.parse().ok())?
 }
 
 /// Whether a name says nothing but the code: the character, or its number after a letter or two.
@@ -125,6 +161,8 @@ mod tests {
         check("65/A/B/C", Some(CodeNames::Latin));
         check("65/a1/a2/a65", None);
         check("65/square/triangle", None);
+        let places = BTreeMap::from([(2, 115), (3, 3), (4, 40)]);
+        check("2/g115/g3/g40", Some(CodeNames::Places(places)));
         check("65/.notdef", None);
         check("300/a300", None);
         check("", None);
@@ -145,6 +183,11 @@ mod tests {
             "A?\\é??"
         );
         assert_eq!(read(CodeNames::Ot1, &[65, 12, 15, 92, 34, 123]), "Aﬁﬄ“”–");
+        let places = BTreeMap::from([(1, 3), (2, 40), (3, 97), (4, 98), (5, 2)]);
+        assert_eq!(
+            read(CodeNames::Places(places), &[1, 2, 3, 4, 5, 6]),
+            " E~???"
+        );
         assert_eq!(read(CodeNames::T1, &[65, 12, 28, 16, 21, 92]), "A?ﬁ“–\\");
     }
 }

@@ -14,7 +14,7 @@ use hayro_syntax::object::{Array, Dict, Name, Object, Stream, String as PdfStrin
 use skrifa::GlyphId;
 use skrifa::raw::ps::agl;
 
-use super::code_names::CodeNames;
+use super::code_names::{CodeNames, char_at_place};
 
 /// Characters of a font program that are looked at: no font has as many.
 const MAPPINGS_MAX: usize = 200_000;
@@ -24,6 +24,19 @@ const CODE_BYTES_MAX: u8 = 4;
 const SYMBOLS: std::ops::RangeInclusive<u32> = 0xF020..=0xF07E;
 /// Fonts of pictures: their codes stand for no letters.
 const PICTURE_FONTS: [&str; 4] = ["dings", "Symbol", "Marlett", "Icon"];
+
+/// The fonts of Microsoft that are ordered so; later ones are not.
+const ORDERED_FONTS: [&str; 9] = [
+    "Arial",
+    "TimesNewRoman",
+    "CourierNew",
+    "Verdana",
+    "Tahoma",
+    "Georgia",
+    "Impact",
+    "Trebuchet",
+    "ComicSans",
+];
 
 /// Reads codes of a font that has no map to Unicode, or one that lacks them.
 pub(crate) struct UnicodeFallback<'a> {
@@ -43,6 +56,8 @@ pub(crate) struct UnicodeFallback<'a> {
 struct Codes {
     encoding: Encoding,
     family: Option<CidFamily>,
+    /// If they lead to no collection, they are places of a font with this order.
+    is_ordered: bool,
 }
 
 /// How the codes of a composite font are read.
@@ -90,7 +105,7 @@ impl<'a> UnicodeFallback<'a> {
     pub(crate) fn char(&self, code: u32, glyph: u32) -> Option<char> {
         self.of_code(code)
             .or_else(|| self.of_glyph(glyph))
-            .or_else(|| self.code_names?.char(code))
+            .or_else(|| self.code_names.as_ref()?.char(code))
     }
 
     fn of_code(&self, code: u32) -> Option<char> {
@@ -105,7 +120,12 @@ impl<'a> UnicodeFallback<'a> {
                 let cid = (1..=CODE_BYTES_MAX)
                     .find_map(|bytes| cmap.lookup_cid_code(code, bytes))
                     .filter(|cid| *cid != 0)?;
-                match unicode_of_cids(codes.family.as_ref()?)?.lookup_bf_string(cid)? {
+                let Some(family) = &codes.family else {
+                    // Of a font that is not there, all that is known is its order.
+                    let is_told = self.program.is_none() && codes.is_ordered;
+                    return char_at_place(cid).filter(|_| is_told);
+                };
+                match unicode_of_cids(family)?.lookup_bf_string(cid)? {
                     BfString::Char(char) => readable(char),
                     BfString::String(text) => {
                         let mut chars = text.chars();
@@ -142,11 +162,24 @@ impl Codes {
             .map(|collection| collection.family.clone())
             .filter(has_map)
             .or_else(|| family(descendant).filter(has_map));
-        Some(Self { encoding, family })
+        let subtype = descendant.get::<Name<'_>>("Subtype");
+        let is_true_type = subtype.is_some_and(|subtype| subtype.as_ref() == b"CIDFontType2");
+        let name = font.get::<Name<'_>>("BaseFont");
+        let name = name.map_or(String::new(), |name| name.as_str().replace(' ', ""));
+        Some(Self {
+            encoding,
+            family,
+            is_ordered: is_true_type && ORDERED_FONTS.iter().any(|known| name.contains(known)),
+        })
     }
 }
 
 fn encoding(font: &Dict<'_>) -> Option<Encoding> {
+    // Programs mean by it that the codes are Unicode.
+    let to_unicode = font.get::<Name<'_>>("ToUnicode");
+    if to_unicode.is_some_and(|name| name.starts_with(b"Identity-")) {
+        return Some(Encoding::Unicode);
+    }
     let parse =
         |data: &[u8]| CMap::parse(data, load_embedded).map(|cmap| Encoding::Cids(Box::new(cmap)));
     match font.get::<Object<'_>>("Encoding")? {
@@ -315,6 +348,15 @@ mod tests {
         check(&font, 0xE000, None);
         check(&font, 7, None);
         check(&composite("Identity-H", "Identity"), 65, None);
+        let absent = |name: &str| {
+            let rest = "/Encoding/Identity-H/DescendantFonts[<</Subtype/CIDFontType2>>]";
+            format!("<</Subtype/Type0/BaseFont/{name}{rest}>>")
+        };
+        check(&absent("Times#20New#20Roman,Bold"), 40, Some('E'));
+        check(&absent("Arial"), 98, None);
+        check(&absent("Calibri"), 40, None);
+        let identity = "<</Subtype/Type0/ToUnicode/Identity-H/DescendantFonts[<<>>]>>";
+        check(identity, 0xE9, Some('é'));
     }
 
     #[test]
