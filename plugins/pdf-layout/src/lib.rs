@@ -9,6 +9,7 @@ pub mod limits;
 pub mod markdown;
 pub mod page;
 pub mod read;
+pub mod tree;
 
 use std::fmt;
 

@@ -2,6 +2,8 @@
 
 pub mod block;
 pub mod code;
+pub mod contents;
+pub mod contents_row;
 pub mod furniture;
 pub mod heading;
 pub mod lines;
@@ -11,6 +13,7 @@ pub mod paragraph;
 pub mod script;
 pub mod table;
 pub mod text;
+pub mod title;
 mod words;
 
 use crate::geometry::Rect;

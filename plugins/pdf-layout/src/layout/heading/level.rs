@@ -138,38 +138,54 @@ fn owners(candidates: &[Candidate], style_of: &[usize]) -> BTreeMap<usize, Group
         .collect()
 }
 
-/// The place of each group among all, from the outermost.
+/// The place of each group among all, from the outermost: by size, then by weight and capitals; among
+/// numberings of one size the one that begins first is the outer one.
 fn ranks(mut groups: Vec<Ranked>) -> BTreeMap<Group, usize> {
+    groups.sort_by_key(|ranked| ranked.first);
     // A deeper number is never above a shallower one, however it is set.
-    let numbered: Vec<Ranked> = groups.clone();
-    for group in &mut groups {
-        let Group::Numbered(kind, depth) = group.group else {
-            continue;
+    for at in 0..groups.len() {
+        let Some((before, rest)) = groups.split_at_mut_checked(at) else {
+            break;
         };
-        for outer in &numbered {
-            let is_outer = matches!(outer.group, Group::Numbered(other, shallower)
-                if other == kind && shallower < depth
-                    || kind == Kind::Decimal && other < kind && depth > 1);
-            if is_outer {
-                group.style.size = group.style.size.min(outer.style.size);
+        let Some(group) = rest.first_mut() else {
+            break;
+        };
+        for outer in before {
+            if !encloses(outer, group) {
+                continue;
             }
+            group.style.size = group.style.size.min(outer.style.size);
+            group.style.is_bold &= outer.style.is_bold;
+            group.style.is_capitals &= outer.style.is_capitals;
         }
     }
+    let mut sizes: Vec<f32> = groups.iter().map(|group| group.style.size).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    sizes.dedup_by(|a, b| *b - *a <= SIZE_TOLERANCE * *b);
+    // Sizes that are nearly the same are that of the largest of them.
+    let size = |ranked: &Ranked| sizes.partition_point(|size| *size >= ranked.style.size);
     groups.sort_by(|a, b| {
-        let depth = |ranked: &Ranked| match ranked.group {
-            Group::Numbered(_, depth) => depth,
-            Group::Styled(_) => 0,
-        };
-        b.style
-            .size
-            .total_cmp(&a.style.size)
+        size(a)
+            .cmp(&size(b))
             .then(b.style.is_bold.cmp(&a.style.is_bold))
             .then(b.style.is_capitals.cmp(&a.style.is_capitals))
-            .then(depth(a).cmp(&depth(b)))
             .then(a.first.cmp(&b.first))
     });
     let places = groups.iter().enumerate();
     places
         .map(|(place, ranked)| (ranked.group, place))
         .collect()
+}
+
+/// Whether headings of one numbering, which begins first, hold those of another.
+fn encloses(outer: &Ranked, inner: &Ranked) -> bool {
+    let (Group::Numbered(kind, depth), Group::Numbered(other, deeper)) = (outer.group, inner.group)
+    else {
+        return false;
+    };
+    let is_as_large = inner.style.size <= outer.style.size * (1.0 + SIZE_TOLERANCE);
+    if kind == other {
+        return depth < deeper;
+    }
+    is_as_large
 }

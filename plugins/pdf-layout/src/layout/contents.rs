@@ -1,0 +1,303 @@
+//! Printed tables of contents: which rows of a document are entries of one, and the pages that they
+//! lead to.
+//!
+//! Invariant: an entry leads to a page of the document; the work grows with the number of lines.
+
+use std::collections::BTreeMap;
+
+use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
+use crate::layout::contents_row::{Row, entry_of, rows_of_page};
+use crate::layout::heading::number::{self, Kind};
+use crate::layout::title::{key, key_of_title};
+
+/// A table of contents ends on one of this many pages, or in this part of the document.
+const FRONT_PAGES_MAX: usize = 40;
+const FRONT_PART: usize = 3;
+/// Fewer entries on a page are no table of contents.
+const PAGE_ENTRIES_MIN: usize = 3;
+/// A page that does not say what it is has at least this many.
+const UNTITLED_ENTRIES_MIN: usize = 5;
+/// Entries of a document; a book has some hundreds.
+const ENTRIES_MAX: usize = 5_000;
+/// Fewer titles than this that are found where the numbers lead are chance.
+const VOTES_MIN: usize = 2;
+/// How far the beginnings of rows of one level are apart, in points.
+const INDENT_TOLERANCE: f32 = 4.0;
+/// Places of one line of text that are kept: what is found more often is a running head.
+const PLACES_MAX: usize = 12;
+
+/// An entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its depth, from 1.
+    pub level: u8,
+    /// What it says.
+    pub title: String,
+    /// The page it leads to, from 1.
+    pub page: u32,
+}
+
+/// A table of contents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Its entries, in order.
+    pub entries: Vec<Entry>,
+    /// The pages it stands on: their places in the document.
+    pub pages: Vec<usize>,
+}
+
+/// An entry as it is printed.
+#[derive(Clone, Debug)]
+struct Printed {
+    title: String,
+    number: Option<u32>,
+    indent: f32,
+    is_bold: bool,
+    size: f32,
+}
+
+/// The table of contents of a document, if it has one and its entries lead somewhere.
+#[must_use]
+pub fn find(pages: &[PageBlocks]) -> Contents {
+    let front = FRONT_PAGES_MAX.min(pages.len() / FRONT_PART + 2);
+    let mut printed: Vec<Printed> = Vec::new();
+    let mut on = Vec::new();
+    for (at, page) in pages.iter().enumerate().take(front) {
+        let rows = rows_of_page(page);
+        let follows = at.checked_sub(1).is_some_and(|before| on.contains(&before));
+        if !is_contents(&rows, follows) {
+            // A list of figures or a second table of contents further on is none of this one.
+            if !on.is_empty() {
+                break;
+            }
+            continue;
+        }
+        on.push(at);
+        printed.extend(entries_of(&rows));
+    }
+    printed.truncate(ENTRIES_MAX);
+    let last = on.last().copied().unwrap_or_default();
+    let entries = located(&printed, pages, last);
+    Contents { entries, pages: on }
+}
+
+/// Whether most rows of a page are entries whose numbers rise.
+fn is_contents(rows: &[Row], follows: bool) -> bool {
+    let entries: Vec<_> = rows.iter().filter_map(entry_of).collect();
+    let is_titled = follows || rows.iter().take(4).any(|row| is_title(&row.text));
+    let least = if is_titled {
+        PAGE_ENTRIES_MIN
+    } else {
+        UNTITLED_ENTRIES_MIN
+    };
+    let leaders = entries.iter().filter(|entry| entry.has_leaders).count();
+    let numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.number).collect();
+    let rising = numbers.iter().zip(numbers.iter().skip(1));
+    let rising = rising.filter(|(a, b)| a <= b).count();
+    let is_rising = (rising + 1) * 10 >= numbers.len() * 9;
+    let share = if is_titled { 3 } else { 2 };
+    entries.len() >= least
+        && entries.len() * share >= rows.len()
+        && is_rising
+        && (is_titled || leaders * 2 >= entries.len())
+}
+
+fn is_title(text: &str) -> bool {
+    let text = key(text);
+    [
+        "contents",
+        "tableofcontents",
+        "toc",
+        "inhalt",
+        "inhaltsverzeichnis",
+        "tabledesmatières",
+        "sommaire",
+        "índice",
+        "indice",
+        "contenido",
+        "sommario",
+        "sumário",
+        "inhoud",
+        "inhoudsopgave",
+        "spistreści",
+        "содержание",
+        "оглавление",
+        "目录",
+        "目次",
+    ]
+    .contains(&text.as_str())
+}
+
+/// The entries of a page; an entry over several rows is one.
+fn entries_of(rows: &[Row]) -> Vec<Printed> {
+    let left = rows
+        .iter()
+        .filter(|row| entry_of(row).is_some())
+        .map(|row| row.indent)
+        .min_by(f32::total_cmp)
+        .unwrap_or_default();
+    let right = rows.iter().map(|row| row.end).max_by(f32::total_cmp);
+    let middle = f32::midpoint(left, right.unwrap_or_default());
+    let mut entries = Vec::new();
+    let mut open: Option<&Row> = None;
+    for row in rows {
+        let Some(entry) = entry_of(row) else {
+            // The first row of a long title reaches far; what is shorter is a heading of its own.
+            open = Some(row).filter(|row| row.end > middle && !is_title(&row.text));
+            continue;
+        };
+        let first = open.take().filter(|first| {
+            let is_near = row.baseline - first.baseline < 2.0 * row.size;
+            is_near && number::of(&entry.title).is_none() && row.indent >= first.indent - 1.0
+        });
+        let start = first.unwrap_or(row);
+        let title = first.map_or_else(
+            || entry.title.clone(),
+            |first| format!("{} {}", first.text, entry.title),
+        );
+        entries.push(Printed {
+            title,
+            number: entry.number,
+            indent: start.indent - left,
+            is_bold: start.is_bold,
+            size: start.size,
+        });
+    }
+    entries
+}
+
+/// Where each line of a document stands, by its key.
+fn places(pages: &[PageBlocks], after: usize) -> BTreeMap<String, Vec<usize>> {
+    let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (at, page) in pages.iter().enumerate().skip(after + 1) {
+        for text in page.blocks.iter().filter_map(Block::text) {
+            if text.role == Role::Furniture || text.lines.len() > 12 {
+                continue;
+            }
+            let plain = text.plain();
+            let mut add = |text: &str| {
+                let known = places.entry(key_of_title(text)).or_default();
+                if known.len() < PLACES_MAX && known.last() != Some(&at) {
+                    known.push(at);
+                }
+            };
+            add(&plain);
+            if text.lines.len() > 1
+                && let Some(first) = text.lines.first()
+            {
+                add(&first.text());
+            }
+        }
+    }
+    places
+}
+
+/// The entries with the pages of the document that they lead to: a printed number is that of a page
+/// less an offset that most titles agree on.
+fn located(printed: &[Printed], pages: &[PageBlocks], last: usize) -> Vec<Entry> {
+    let places = places(pages, last);
+    let found = |entry: &Printed| places.get(&key_of_title(&entry.title));
+    let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
+    for entry in printed {
+        let (Some(number), Some(on)) = (entry.number, found(entry)) else {
+            continue;
+        };
+        for at in on {
+            *votes.entry(*at as i64 + 1 - i64::from(number)).or_insert(0) += 1;
+        }
+    }
+    let offset = votes
+        .into_iter()
+        .max_by_key(|(offset, count)| (*count, -offset.abs()))
+        .filter(|(_, count)| *count >= VOTES_MIN);
+    let levels = levels(printed);
+    let mut entries = Vec::new();
+    let mut from = 0;
+    for (entry, level) in printed.iter().zip(levels) {
+        let expected = entry.number.zip(offset);
+        let expected = expected.map(|(number, (offset, _))| i64::from(number) + offset - 1);
+        let on = found(entry).map(Vec::as_slice).unwrap_or_default();
+        let near = |at: &usize| expected.is_some_and(|page| (*at as i64 - page).abs() <= 1);
+        let at = match expected {
+            Some(page) => on.iter().copied().find(near).or(usize::try_from(page).ok()),
+            None => on.iter().copied().find(|at| *at >= from),
+        };
+        let Some(page) = at.and_then(|at| pages.get(at)) else {
+            continue;
+        };
+        from = at.unwrap_or(from);
+        entries.push(Entry {
+            level,
+            title: entry.title.clone(),
+            page: page.number,
+        });
+    }
+    entries
+}
+
+/// The levels of entries: as deep as their numbers, else as entries that begin at the same place and
+/// are set alike.
+fn levels(printed: &[Printed]) -> Vec<u8> {
+    let mut indents: Vec<f32> = printed.iter().map(|entry| entry.indent).collect();
+    indents.sort_by(f32::total_cmp);
+    indents.dedup_by(|a, b| *a - *b <= INDENT_TOLERANCE);
+    let indent_of = |entry: &Printed| {
+        let place = indents.partition_point(|indent| *indent <= entry.indent + 0.01);
+        place.saturating_sub(1)
+    };
+    let style_of = |entry: &Printed| {
+        let size = -((entry.size * 2.0).round() as i32);
+        (indent_of(entry), size, !entry.is_bold)
+    };
+    let mut depths: BTreeMap<(usize, i32, bool), BTreeMap<u8, usize>> = BTreeMap::new();
+    for entry in printed {
+        let known = depths.entry(style_of(entry)).or_default();
+        if let Some(depth) = depth_of(&entry.title) {
+            *known.entry(depth).or_insert(0) += 1;
+        }
+    }
+    let mut levels = BTreeMap::new();
+    let mut outer = 0;
+    for (style, counts) in depths {
+        let most = counts
+            .into_iter()
+            .max_by_key(|(depth, count)| (*count, 255 - depth));
+        let level = most.map_or(outer + 1, |(depth, _)| depth).clamp(1, 6);
+        outer = u8::max(level, outer).min(5);
+        levels.insert(style, level);
+    }
+    let level = |entry: &Printed| {
+        let by_style = levels.get(&style_of(entry)).copied().unwrap_or(1);
+        depth_of(&entry.title).unwrap_or(by_style)
+    };
+    printed.iter().map(level).collect()
+}
+
+/// The depth that the number of a title tells for sure.
+fn depth_of(title: &str) -> Option<u8> {
+    let number = number::of(title)?;
+    matches!(number.kind, Kind::Decimal).then_some(number.depth)
+}
+
+/// Gives every row of a table of contents a block of its own.
+pub fn mark(pages: &mut [PageBlocks], contents: &Contents) {
+    for page in contents.pages.iter() {
+        let Some(page) = pages.get_mut(*page) else {
+            continue;
+        };
+        for block in &mut page.blocks {
+            if let BlockKind::Text(text) = &mut block.kind
+                && text.role != Role::Furniture
+                && holds_entries(text)
+            {
+                text.role = Role::Contents;
+            }
+        }
+    }
+}
+
+fn holds_entries(text: &TextBlock) -> bool {
+    let rows = crate::layout::contents_row::rows(text.lines.iter().collect());
+    let entries = rows.iter().filter(|row| entry_of(row).is_some()).count();
+    entries > 0 && entries * 2 >= rows.len()
+}
