@@ -14,6 +14,8 @@ const GAP_OF_LINE: f32 = 1.0;
 const GAP_OF_COLUMN: f32 = 0.25;
 /// Baselines of one line are no farther apart, in ems of the smaller text.
 const BASELINE_TOLERANCE: f32 = 0.25;
+/// Texts that are drawn over each other on one line.
+const LAYERS_MAX: usize = 4;
 /// A script is at most this much of the size of its neighbour.
 const SCRIPT_SIZE_MAX: f32 = 0.86;
 /// Lines within reach that are looked at for the neighbour of a script.
@@ -73,6 +75,7 @@ fn lines_of_words(words: Vec<Word>, turn: Turn) -> Vec<Line> {
     let mut rows = rows(words);
     attach_scripts(&mut rows);
     attach_initials(&mut rows);
+    let rows: Vec<Vec<Word>> = rows.into_iter().flat_map(layers).collect();
     let columns = Columns::of(&rows);
     let mut lines: Vec<Line> = (0..)
         .zip(rows)
@@ -112,6 +115,38 @@ fn rows(mut words: Vec<Word>) -> Vec<Vec<Word>> {
         sort(row);
     }
     rows
+}
+
+/// The words of a row as one or more rows: text that is drawn over other text is a line of its own, as
+/// where the last line of a heading and the first of a paragraph run into each other.
+fn layers(mut row: Vec<Word>) -> Vec<Vec<Word>> {
+    let pairs = row.iter().zip(row.iter().skip(1));
+    if !pairs.into_iter().any(|(a, b)| covers(a, b)) {
+        return vec![row];
+    }
+    row.sort_by_key(|word| word.order);
+    let mut layers: Vec<Vec<Word>> = Vec::new();
+    for word in row {
+        let is_full = layers.len() >= LAYERS_MAX;
+        match layers.last_mut() {
+            Some(layer) if is_full || !layer.iter().rev().any(|other| covers(other, &word)) => {
+                layer.push(word);
+            }
+            _ => layers.push(vec![word]),
+        }
+    }
+    for layer in &mut layers {
+        sort(layer);
+    }
+    layers
+}
+
+/// Whether two words on the line share most of the place of the shorter one.
+fn covers(a: &Word, b: &Word) -> bool {
+    let shared = a.rect.overlap_x(&b.rect);
+    let shorter = a.rect.width().min(b.rect.width());
+    let stand = a.script == Script::Normal && b.script == Script::Normal;
+    stand && shared > 0.5 * shorter && shared > 0.5 * a.size.min(b.size)
 }
 
 fn sort(row: &mut [Word]) {

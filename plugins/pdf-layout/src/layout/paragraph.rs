@@ -51,8 +51,9 @@ fn pitch(lines: &[Line]) -> f32 {
 fn goes_on(last: &Line, next: &Line, pitch: f32) -> bool {
     let em = last.size.max(next.size);
     let step = next.baseline - last.baseline;
+    // Fragments of one row; text drawn over text is no fragment of it.
     if step.abs() < 0.3 * em {
-        return true;
+        return last.rect.overlap_x(&next.rect) < em;
     }
     let same_size = (last.size - next.size).abs() <= SIZE_TOLERANCE * em;
     let is_bold = |line: &Line| line.mostly(|word| word.style.is_bold);

@@ -167,7 +167,8 @@ pub fn rows(lines: &[Line]) -> usize {
 /// Whether two lines are fragments of one row.
 #[must_use]
 pub fn is_same_row(a: &Line, b: &Line) -> bool {
-    (a.baseline - b.baseline).abs() < 0.3 * a.size.max(b.size)
+    let em = a.size.max(b.size);
+    (a.baseline - b.baseline).abs() < 0.3 * em && a.rect.overlap_x(&b.rect) < em
 }
 
 /// What is seen of a block of text; `at` is its place on the page.
