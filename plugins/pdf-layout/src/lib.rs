@@ -17,9 +17,10 @@ use layout::block::PageBlocks;
 use limits::Limits;
 use page::{Bookmark, Metadata};
 use read::{MissingPictures, Pdf, PictureSink, Reader};
+use tree::Tree;
 
 /// A document, laid out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Document {
     /// Its pages.
     pub pages: Vec<PageBlocks>,
@@ -27,6 +28,8 @@ pub struct Document {
     pub bookmarks: Vec<Bookmark>,
     /// What it says about itself.
     pub metadata: Metadata,
+    /// Its sections.
+    pub tree: Tree,
     /// Pictures that are not there.
     pub missing_pictures: MissingPictures,
 }
@@ -76,10 +79,12 @@ pub fn document(
     }
     let bookmarks = reader.bookmarks();
     layout::document(&mut pages, &bookmarks);
+    let tree = tree::of_document(&pages, &bookmarks, false);
     Ok(Document {
         pages,
         bookmarks,
         metadata: reader.metadata(),
+        tree,
         missing_pictures: reader.missing_pictures(),
     })
 }

@@ -237,7 +237,7 @@ mod tests {
             ..Options::default()
         };
         let input = pdf(&[content; 3], "");
-        for (threshold, expected) in [(4, 1), (3, 2)] {
+        for (threshold, expected) in [(4, 1), (3, 3)] {
             let mut files = MemoryFiles::default();
             let document = convert_bytes(input.clone(), &options(threshold), &mut files).unwrap();
             assert_eq!(document.files.len(), expected);

@@ -1,6 +1,6 @@
 //! The sections of a document: its bookmarks, else its headings.
 
-use kbhost_guest::long_document::{Node, TITLE_CHARS_MAX, Tree};
+use kbhost_guest::long_document::{Node, SUMMARY_CHARS_MAX, TITLE_CHARS_MAX, Tree};
 use kbhost_guest::{Heading, one_line};
 use kbhost_pdf_layout::Document;
 use kbhost_pdf_layout::layout::block::Role;
@@ -49,51 +49,23 @@ fn heading(level: u8, title: &str, page: Option<u32>) -> Option<Heading> {
 
 /// The tree of sections.
 pub(crate) fn of_document(document: &Document) -> Tree {
-    let count = u32::try_from(document.pages.len()).unwrap_or(u32::MAX);
-    let outline = outline(document);
-    let mut entries: Vec<(u8, Node)> = Vec::new();
-    let mut start = 1;
-    for heading in &outline {
-        start = heading.page.unwrap_or(start).max(start);
-        let node = Node {
-            title: heading.title.clone(),
-            start,
-            end: count,
-            summary: None,
-            nodes: Vec::new(),
-        };
-        entries.push((heading.level, node));
-    }
     Tree {
-        toc_source: if document.bookmarks.is_empty() {
-            "headings"
-        } else {
-            "bookmarks"
-        },
-        structure: nested(&mut entries.into_iter().peekable(), 0, count),
+        toc_source: document.tree.toc_source.word(),
+        structure: nodes(&document.tree.nodes),
     }
 }
 
-fn nested(
-    entries: &mut std::iter::Peekable<std::vec::IntoIter<(u8, Node)>>,
-    level: u8,
-    end: u32,
-) -> Vec<Node> {
-    let mut nodes: Vec<Node> = Vec::new();
-    while let Some((own, mut node)) = entries.next_if(|(own, _)| *own > level) {
-        node.nodes = nested(entries, own, end);
-        nodes.push(node);
-    }
-    close(&mut nodes, end);
-    nodes
-}
-
-/// Lets every section end where the next one begins, and the last one at `end`.
-fn close(nodes: &mut [Node], end: u32) {
-    let mut end = end;
-    for node in nodes.iter_mut().rev() {
-        node.end = end.max(node.start);
-        close(&mut node.nodes, node.end);
-        end = node.start;
-    }
+/// Levels are bounded where the tree is made.
+fn nodes(of_layout: &[kbhost_pdf_layout::tree::Node]) -> Vec<Node> {
+    let nodes = of_layout.iter().map(|node| Node {
+        title: one_line(&node.title, TITLE_CHARS_MAX),
+        start: node.start,
+        end: node.end,
+        summary: node
+            .summary
+            .as_ref()
+            .map(|text| one_line(text, SUMMARY_CHARS_MAX)),
+        nodes: nodes(&node.nodes),
+    });
+    nodes.collect()
 }
