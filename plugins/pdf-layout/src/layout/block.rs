@@ -73,6 +73,8 @@ pub enum Role {
 pub struct Table {
     /// Its rows, each with as many cells as the table has columns.
     pub rows: Vec<Vec<Cell>>,
+    /// Where its columns begin and end, as its text is read: tables of two pages with the same ones are one.
+    pub edges: Vec<f32>,
     /// It goes on from the table before it: rows without a head of their own.
     pub continues_last: bool,
 }

@@ -66,6 +66,7 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
 /// Decides what the blocks of a document are, now that all its pages are there.
 pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
     furniture::mark(pages);
+    table::join(pages);
     code::mark(pages);
     list::mark(pages);
     heading::mark(pages, bookmarks);

@@ -1,0 +1,477 @@
+//! Columns and rows of a table that are not drawn: gaps that rows of text share, and which rows of text
+//! are one row of the table.
+
+use crate::geometry::Rect;
+use crate::layout::text::Line;
+
+use super::canvas::Canvas;
+use super::fill::{Draft, Run, SAME_ROW};
+
+/// A gap of at least this many ems within a row of text may be one between cells.
+const GAP_OF_CELLS: f32 = 0.6;
+/// Gaps that few rows share are wider: they may be there by chance.
+const GAP_OF_FEW_ROWS: f32 = 0.9;
+/// Rows of text from which on a narrow gap is no chance.
+const MANY_ROWS: usize = 5;
+/// One row of this many may cross a gap between columns.
+const CROSSING_ONE_OF: usize = 4;
+/// Words of one cell stand nearer to each other than this, in ems.
+const GAP_OF_WORDS: f32 = 0.45;
+/// Distances of baselines that differ by this ratio are those within and between rows.
+const PITCH_BREAK: f32 = 1.22;
+/// Baselines of one cell are at most this far apart, in ems.
+const LEADING_MAX: f32 = 1.6;
+
+/// Text of another size whose height is within that of a row by this part stands beside it.
+const BESIDE: f32 = 0.6;
+/// Text that covers other text by this part of its height has run over from elsewhere.
+const COVERED: f32 = 0.3;
+/// Rows above in which text that has run over may have begun.
+const ROWS_BACK: usize = 4;
+/// Lines of this many characters on average are sentences.
+const SENTENCE_CHARS: usize = 24;
+
+/// What stands side by side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct TextRow {
+    /// Text between gaps, from left to right.
+    pub(super) runs: Vec<Run>,
+    /// What it stands on.
+    pub(super) baseline: f32,
+    /// Font size.
+    pub(super) size: f32,
+    /// Where.
+    pub(super) rect: Rect,
+}
+
+/// The rows of text of those lines for which `holds`, from top to bottom.
+pub(super) fn text_rows(
+    canvas: &Canvas,
+    lines: &[Line],
+    holds: impl Fn(&Line) -> bool,
+) -> Vec<TextRow> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        if line.turn == canvas.turn && holds(line) {
+            runs.extend(pieces(canvas, lines, number, line));
+        }
+    }
+    rows_of_runs(runs)
+}
+
+fn rows_of_runs(mut runs: Vec<Run>) -> Vec<TextRow> {
+    runs.sort_by(|a, b| {
+        a.baseline
+            .total_cmp(&b.baseline)
+            .then(a.rect.x0.total_cmp(&b.rect.x0))
+    });
+    let mut rows: Vec<TextRow> = Vec::new();
+    for run in runs {
+        match rows.last_mut().filter(|row| is_in_row(row, &run)) {
+            Some(row) => {
+                row.rect = row.rect.union(&run.rect);
+                if run.size > row.size {
+                    row.size = run.size;
+                    row.baseline = run.baseline;
+                }
+                row.runs.push(run);
+            }
+            None => rows.push(TextRow {
+                baseline: run.baseline,
+                size: run.size,
+                rect: run.rect,
+                runs: vec![run],
+            }),
+        }
+    }
+    lift_overflow(&mut rows);
+    for row in &mut rows {
+        row.runs.sort_by(|a, b| a.rect.x0.total_cmp(&b.rect.x0));
+    }
+    rows
+}
+
+/// Whether a run stands in a row: on its baseline, or beside its text where the sizes differ.
+fn is_in_row(row: &TextRow, run: &Run) -> bool {
+    let height = run.rect.height().min(row.rect.height());
+    run.baseline - row.baseline <= SAME_ROW * run.size.min(row.size)
+        || run.rect.overlap_y(&row.rect) >= BESIDE * height
+            && row
+                .runs
+                .iter()
+                .all(|other| other.rect.overlap_x(&run.rect) <= 0.0)
+}
+
+/// Text that is too long for its cell is drawn over the row below: it goes back to the row in which it
+/// began, which is that of the text drawn just before it.
+fn lift_overflow(rows: &mut Vec<TextRow>) {
+    for at in 1..rows.len() {
+        let [above, row] = &rows[at - 1..=at] else {
+            continue;
+        };
+        let below = rows.get(at + 1);
+        let [run] = &row.runs[..] else {
+            continue;
+        };
+        let covers = |other: &&TextRow| {
+            let covers = |over: &Run| {
+                over.rect.overlap_x(&run.rect) > 0.0
+                    && over.rect.overlap_y(&run.rect) > COVERED * run.rect.height()
+            };
+            other.runs.iter().any(covers)
+        };
+        if ![Some(above), below]
+            .into_iter()
+            .flatten()
+            .any(|other| covers(&other))
+        {
+            continue;
+        }
+        let drawn_before = (at.saturating_sub(ROWS_BACK)..at).find(|row| {
+            rows[*row].runs.iter().any(|before| {
+                before.order_last < run.order
+                    && run.order - before.order_last <= 2
+                    && before.rect.overlap_x(&run.rect) > 0.0
+            })
+        });
+        if let Some(target) = drawn_before {
+            let runs = std::mem::take(&mut rows[at].runs);
+            rows[target].runs.extend(runs);
+        }
+    }
+    rows.retain(|row| !row.runs.is_empty());
+}
+
+/// A line, cut at gaps that may be between cells.
+fn pieces(canvas: &Canvas, lines: &[Line], number: usize, line: &Line) -> Vec<Run> {
+    let mut pieces = Vec::new();
+    let mut from = 0;
+    let mut end = f32::NEG_INFINITY;
+    for (at, word) in line.words.iter().enumerate() {
+        if at > from && word.rect.x0 - end > GAP_OF_CELLS * word.size {
+            pieces.extend(Run::of(canvas, lines, number, from..at));
+            from = at;
+        }
+        end = end.max(word.rect.x1);
+    }
+    pieces.extend(Run::of(canvas, lines, number, from..line.words.len()));
+    pieces
+}
+
+/// The gaps between the columns that most rows share, from left to right.
+pub(super) fn gutters(rows: &[TextRow]) -> Vec<(f32, f32)> {
+    let most = rows.iter().map(|row| row.runs.len()).max().unwrap_or(0);
+    let body: Vec<&TextRow> = rows
+        .iter()
+        .filter(|row| row.runs.len() >= 2 && 2 * row.runs.len() >= most)
+        .collect();
+    let mut counts: Vec<usize> = body.iter().map(|row| row.runs.len()).collect();
+    counts.sort_unstable();
+    let usual = counts.get(counts.len() / 2).copied().unwrap_or(0);
+    let mut best: Vec<(f32, f32)> = Vec::new();
+    for crossing in 0..=body.len() / CROSSING_ONE_OF {
+        let found = gaps(&body, crossing);
+        if found.len() > best.len() {
+            best = found;
+        }
+        if best.len() + 1 >= usual {
+            break;
+        }
+    }
+    best
+}
+
+/// The gaps that all rows but `crossing` leave free.
+fn gaps(rows: &[&TextRow], crossing: usize) -> Vec<(f32, f32)> {
+    let mut ends: Vec<(f32, i32)> = Vec::new();
+    for row in rows {
+        let mut covered = f32::NEG_INFINITY;
+        for run in &row.runs {
+            let from = run.rect.x0.max(covered);
+            if run.rect.x1 > from {
+                ends.extend([(from, 1), (run.rect.x1, -1)]);
+                covered = run.rect.x1;
+            }
+        }
+    }
+    ends.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let Some((first, last)) = ends.first().zip(ends.last()) else {
+        return Vec::new();
+    };
+    let (left, right) = (first.0, last.0);
+    let size = rows
+        .iter()
+        .map(|row| row.size)
+        .reduce(f32::max)
+        .unwrap_or(10.0);
+    let narrowest = match rows.len() >= MANY_ROWS {
+        true => GAP_OF_CELLS,
+        false => GAP_OF_FEW_ROWS,
+    };
+    let (mut depth, mut open) = (0_i32, None);
+    let mut gaps = Vec::new();
+    for (x, step) in ends {
+        depth += step;
+        let is_free = depth <= i32::try_from(crossing).unwrap_or(i32::MAX);
+        match open {
+            None if is_free => open = Some(x),
+            Some(from) if !is_free => {
+                if x - from >= narrowest * size && from > left && x < right {
+                    gaps.push((from, x));
+                }
+                open = None;
+            }
+            _ => {}
+        }
+    }
+    gaps
+}
+
+/// A row of text with its runs in columns.
+#[derive(Clone, Debug)]
+pub(super) struct CellRow {
+    /// The runs of every column; what spans columns is in the first of them.
+    pub(super) cells: Vec<Vec<Run>>,
+    /// Something spans columns.
+    pub(super) spans: bool,
+    /// What it stands on.
+    pub(super) baseline: f32,
+    /// Font size.
+    pub(super) size: f32,
+    /// Where.
+    pub(super) rect: Rect,
+}
+
+impl CellRow {
+    /// Columns with text.
+    pub(super) fn filled(&self) -> usize {
+        self.cells.iter().filter(|cell| !cell.is_empty()).count()
+    }
+}
+
+/// Puts the runs of rows of text into columns.
+pub(super) fn in_columns(
+    canvas: &Canvas,
+    lines: &[Line],
+    rows: &[TextRow],
+    gutters: &[(f32, f32)],
+) -> Vec<CellRow> {
+    let borders: Vec<f32> = gutters
+        .iter()
+        .map(|(from, to)| f32::midpoint(*from, *to))
+        .collect();
+    let column_of = |x: f32| borders.partition_point(|border| *border <= x);
+    let rows = rows.iter().map(|row| {
+        let mut cells = vec![Vec::new(); borders.len() + 1];
+        let mut spans = false;
+        for run in &row.runs {
+            for part in parts(canvas, lines, run, &column_of) {
+                let column = column_of(part.rect.x0 + 0.1 * part.size);
+                spans |= column_of(part.rect.x1 - 0.1 * part.size) > column;
+                cells[column].push(part);
+            }
+        }
+        CellRow {
+            cells,
+            spans,
+            baseline: row.baseline,
+            size: row.size,
+            rect: row.rect,
+        }
+    });
+    rows.collect()
+}
+
+/// A run, cut where a gap between its words falls on the border of a column.
+fn parts(
+    canvas: &Canvas,
+    lines: &[Line],
+    run: &Run,
+    column_of: &impl Fn(f32) -> usize,
+) -> Vec<Run> {
+    let words = lines
+        .get(run.line)
+        .and_then(|line| line.words.get(run.words.clone()));
+    let words = words.unwrap_or_default();
+    let mut parts = Vec::new();
+    let mut from = run.words.start;
+    for (at, pair) in (run.words.start + 1..).zip(words.windows(2)) {
+        let [left, right] = pair else {
+            continue;
+        };
+        let is_border = column_of(left.rect.middle_x()) != column_of(right.rect.middle_x());
+        if is_border && right.rect.x0 - left.rect.x1 > GAP_OF_WORDS * right.size {
+            parts.extend(Run::of(canvas, lines, run.line, from..at));
+            from = at;
+        }
+    }
+    parts.extend(Run::of(canvas, lines, run.line, from..run.words.end));
+    parts
+}
+
+/// Puts rows of text together to rows of a table; `rules` are lines between them, from top to bottom.
+pub(super) fn logical_rows(rows: Vec<CellRow>, rules: &[f32], lines: &[Line]) -> Vec<Vec<CellRow>> {
+    let mut slabs: Vec<Vec<CellRow>> = Vec::new();
+    let mut slab_of_last = usize::MAX;
+    for row in rows {
+        let slab = rules.partition_point(|rule| *rule <= row.baseline - 0.3 * row.size);
+        match slabs.last_mut() {
+            Some(last) if slab == slab_of_last => last.push(row),
+            _ => slabs.push(vec![row]),
+        }
+        slab_of_last = slab;
+    }
+    let has_head = slabs.len() >= 2;
+    let threshold = pitch_threshold(&slabs);
+    let are_ruled = slabs.len() >= 4;
+    let mut logical = Vec::new();
+    for (number, slab) in slabs.into_iter().enumerate() {
+        let mut groups: Vec<Vec<CellRow>> = Vec::new();
+        let is_prose = is_prose(&slab);
+        for row in slab {
+            let goes_on = groups.last().is_some_and(|group| {
+                let evidence = Evidence {
+                    is_head: has_head && number == 0,
+                    is_prose,
+                    is_ruled: are_ruled,
+                    threshold,
+                };
+                continues(group, &row, &evidence, lines)
+            });
+            match groups.last_mut() {
+                Some(group) if goes_on => group.push(row),
+                _ => groups.push(vec![row]),
+            }
+        }
+        logical.extend(groups);
+    }
+    logical
+}
+
+/// What tells rows of a table from rows of text.
+struct Evidence {
+    /// In the head, above a line.
+    is_head: bool,
+    /// Sentences side by side, without more space anywhere.
+    is_prose: bool,
+    /// Every row of the table seems to have its line.
+    is_ruled: bool,
+    /// Baselines that are at most this many ems apart are of one row, where there are two distances.
+    threshold: Option<f32>,
+}
+
+/// Whether two columns or more hold sentences that go on from line to line.
+fn is_prose(slab: &[CellRow]) -> bool {
+    let columns = slab.first().map_or(0, |row| row.cells.len());
+    let steps = slab.iter().zip(slab.iter().skip(1));
+    let is_even = steps
+        .clone()
+        .all(|(a, b)| b.baseline - a.baseline <= LEADING_MAX * a.size);
+    let prose = (0..columns).filter(|column| {
+        let cells = slab.iter().filter_map(|row| row.cells.get(*column));
+        let filled = cells.filter(|cell| !cell.is_empty());
+        let chars: usize = filled.clone().flatten().map(|run| run.chars).sum();
+        let lines = filled.count();
+        lines >= 2 && 2 * lines > slab.len() && chars > SENTENCE_CHARS * lines
+    });
+    is_even && prose.count() >= 2
+}
+
+/// The distance of baselines between that of lines and that of rows, if there are two.
+fn pitch_threshold(slabs: &[Vec<CellRow>]) -> Option<f32> {
+    let pairs = slabs
+        .iter()
+        .flat_map(|slab| slab.iter().zip(slab.iter().skip(1)));
+    let mut steps: Vec<f32> = pairs
+        .map(|(a, b)| (b.baseline - a.baseline) / a.size.max(1.0))
+        .filter(|step| *step < 6.0)
+        .collect();
+    steps.sort_by(f32::total_cmp);
+    let breaks = steps.iter().zip(steps.iter().skip(1));
+    let widest = breaks
+        .filter(|(low, high)| **low <= LEADING_MAX && **high >= PITCH_BREAK * **low)
+        .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))?;
+    Some(f32::midpoint(*widest.0, *widest.1))
+}
+
+/// Whether a row of text belongs to the row of the table above it.
+fn continues(group: &[CellRow], row: &CellRow, evidence: &Evidence, lines: &[Line]) -> bool {
+    let (Some(first), Some(last)) = (group.first(), group.last()) else {
+        return false;
+    };
+    let step = (row.baseline - last.baseline) / row.size.max(1.0);
+    if step > LEADING_MAX && !evidence.is_head {
+        return false;
+    }
+    if evidence.is_head {
+        return !(last.spans || row.spans);
+    }
+    let columns = first.cells.len();
+    let pairs = || first.cells.iter().zip(&row.cells);
+    let has_figures = pairs()
+        .skip(1)
+        .any(|(a, b)| is_figure(a, lines) && is_figure(b, lines));
+    if has_figures || row.spans || last.spans {
+        return false;
+    }
+    let both = pairs()
+        .filter(|(a, b)| !a.is_empty() && !b.is_empty())
+        .count();
+    if evidence.is_prose {
+        return true;
+    }
+    if let Some(threshold) = evidence.threshold {
+        return step <= threshold && (row.filled() < columns || evidence.is_ruled || columns == 2);
+    }
+    if evidence.is_ruled {
+        return true;
+    }
+    let has_first = row.cells.first().is_some_and(|cell| !cell.is_empty());
+    match has_first {
+        true => row.filled() == 1 && last.filled() > 1 && is_unfinished(last, row, lines),
+        false => both == row.filled() && 5 * row.filled() < 3 * first.filled().max(2),
+    }
+}
+
+/// Whether a cell holds a number and little else.
+pub(super) fn is_figure(cell: &[Run], lines: &[Line]) -> bool {
+    let text: String = cell.iter().map(|run| run.text(lines)).collect();
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+    digits > 0 && digits >= 2 * letters
+}
+
+/// Whether the text of the first column goes on: it began with a capital and does not do so again.
+fn is_unfinished(last: &CellRow, row: &CellRow, lines: &[Line]) -> bool {
+    let text = |row: &CellRow| {
+        row.cells[0]
+            .first()
+            .map(|run| run.text(lines))
+            .unwrap_or_default()
+    };
+    let next = text(row);
+    text(last).ends_with(['-', ',', '/', '&'])
+        || next.starts_with(|c: char| c.is_lowercase() || c == '(')
+}
+
+/// Rows of the table as a draft.
+pub(super) fn draft(logical: Vec<Vec<CellRow>>, gutters: &[(f32, f32)]) -> Option<Draft> {
+    let all = logical.iter().flatten();
+    let rect = Rect::around(all.map(|row| &row.rect))?;
+    let borders = gutters.iter().map(|(from, to)| f32::midpoint(*from, *to));
+    let edges = std::iter::once(rect.x0).chain(borders).chain([rect.x1]);
+    let rows = logical.into_iter().map(|group| {
+        let mut cells = vec![Vec::new(); gutters.len() + 1];
+        for row in group {
+            for (cell, runs) in cells.iter_mut().zip(row.cells) {
+                cell.extend(runs);
+            }
+        }
+        cells
+    });
+    Some(Draft {
+        rect,
+        edges: edges.collect(),
+        rows: rows.collect(),
+    })
+}

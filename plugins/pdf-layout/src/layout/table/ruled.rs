@@ -1,0 +1,214 @@
+//! Tables with lines from left to right only: above, below and under the head, or under every row.
+//!
+//! Invariant: what lies between two lines is looked at once for every family of lines of one width.
+
+use crate::geometry::Rect;
+use crate::layout::text::Line;
+
+use super::canvas::Canvas;
+use super::columns::{self, TextRow};
+use super::fill::Draft;
+use super::looks;
+use super::segment::{self, Segment};
+
+/// Lines whose ends are this near to each other, in points, are of one table.
+const SAME_END: f32 = 5.0;
+/// A line in pieces, one a column, has gaps of at most this many points.
+const PIECES: f32 = 10.0;
+/// A shorter line, in points, is no line of a table.
+const LENGTH_MIN: f32 = 60.0;
+/// A filled box of less height, in points, holds no text.
+const FILL_MIN: f32 = 6.0;
+/// Text of this part of the width without a gap is a sentence.
+const SENTENCE: f32 = 0.62;
+/// An empty space of this many points is between tables.
+const EMPTY_MAX: f32 = 40.0;
+/// Families of lines of a page; a page with more is a drawing.
+const FAMILIES_MAX: usize = 100;
+/// Of a table at least this part of the cells has text.
+const FILLED_MIN: f32 = 0.35;
+/// Of a table at least this part of the cells is aligned with others of its column.
+const ALIGNED_MIN: f32 = 0.6;
+
+/// Lines of one width, from top to bottom.
+#[derive(Debug)]
+struct Family {
+    from: f32,
+    to: f32,
+    places: Vec<f32>,
+}
+
+/// What lies between two lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Slab {
+    /// Rows of text with gaps.
+    Rows,
+    /// One text a row.
+    Single,
+    /// Nothing, and low.
+    Empty,
+    /// Sentences, or nothing at all over a wide space.
+    Other,
+}
+
+/// The tables between lines, where no other table is.
+pub(super) fn drafts(canvas: &Canvas, lines: &[Line], taken: &[Rect]) -> Vec<Draft> {
+    let mut pieces: Vec<Segment> = canvas.across.iter().map(segment::across).collect();
+    for fill in canvas.fills.iter().filter(|fill| fill.height() >= FILL_MIN) {
+        let edges = [fill.y0, fill.y1];
+        pieces.extend(edges.map(|at| Segment {
+            at,
+            from: fill.x0,
+            to: fill.x1,
+        }));
+    }
+    let rules: Vec<Segment> = segment::joined_over(pieces, PIECES)
+        .into_iter()
+        .filter(|rule| rule.length() >= LENGTH_MIN)
+        .filter(|rule| !taken.iter().any(|rect| lies_in(rule, rect)))
+        .collect();
+    let mut drafts: Vec<Draft> = Vec::new();
+    for family in families(&rules) {
+        for draft in of_family(&family, &rules, canvas, lines) {
+            let is_free = |other: &Rect| {
+                draft.rect.overlap_x(other) < 1.0 || draft.rect.overlap_y(other) < 1.0
+            };
+            if taken.iter().all(is_free) && drafts.iter().all(|other| is_free(&other.rect)) {
+                drafts.push(draft);
+            }
+        }
+    }
+    drafts
+}
+
+fn lies_in(rule: &Segment, rect: &Rect) -> bool {
+    let rect = rect.grown(SAME_END);
+    (rect.y0..=rect.y1).contains(&rule.at) && rule.from >= rect.x0 && rule.to <= rect.x1
+}
+
+/// Rules of one width; the widest families first, so that a line under a head does not win over the
+/// lines around the table.
+fn families(rules: &[Segment]) -> Vec<Family> {
+    let mut families: Vec<Family> = Vec::new();
+    for rule in rules {
+        let same = families.iter_mut().find(|family| {
+            (family.from - rule.from).abs() <= SAME_END && (family.to - rule.to).abs() <= SAME_END
+        });
+        match same {
+            Some(family) => family.places.push(rule.at),
+            None => families.push(Family {
+                from: rule.from,
+                to: rule.to,
+                places: vec![rule.at],
+            }),
+        }
+    }
+    families.retain(|family| family.places.len() >= 2);
+    families.sort_by(|a, b| (b.to - b.from).total_cmp(&(a.to - a.from)));
+    families.truncate(FAMILIES_MAX);
+    families
+}
+
+fn of_family(family: &Family, rules: &[Segment], canvas: &Canvas, lines: &[Line]) -> Vec<Draft> {
+    let ends = family.places.first().zip(family.places.last());
+    let Some((top, bottom)) = ends else {
+        return Vec::new();
+    };
+    let region = Rect::of_corners(family.from - SAME_END, *top, family.to + SAME_END, *bottom);
+    let rows = columns::text_rows(canvas, lines, |line| {
+        let rect = &line.rect;
+        region.contains(
+            rect.middle_x().min(region.x1),
+            line.baseline - 0.3 * line.size,
+        ) && rect.x0 >= region.x0
+            && rect.x0 < region.x1
+    });
+    let slab_of = |row: &TextRow| {
+        family
+            .places
+            .partition_point(|place| *place <= row.baseline - 0.3 * row.size)
+    };
+    let mut slabs: Vec<Vec<TextRow>> = vec![Vec::new(); family.places.len() - 1];
+    for row in rows {
+        let slab = slab_of(&row).clamp(1, slabs.len()) - 1;
+        slabs[slab].push(row);
+    }
+    let kinds: Vec<Slab> = slabs
+        .iter()
+        .zip(family.places.windows(2))
+        .map(|(rows, ends)| kind(rows, ends[1] - ends[0], family.to - family.from))
+        .collect();
+    let mut drafts = Vec::new();
+    let mut from = 0;
+    for at in 0..=kinds.len() {
+        if kinds.get(at).is_none_or(|kind| *kind == Slab::Other) {
+            drafts.extend(of_slabs(
+                &slabs[from..at],
+                &kinds[from..at],
+                rules,
+                canvas,
+                lines,
+            ));
+            from = at + 1;
+        }
+    }
+    drafts
+}
+
+fn kind(rows: &[TextRow], height: f32, width: f32) -> Slab {
+    let sentences = rows.iter().filter(|row| {
+        let is_long = |run: &super::fill::Run| run.rect.width() > SENTENCE * width;
+        row.runs.iter().any(is_long)
+    });
+    let sentences = sentences.count();
+    if rows.is_empty() {
+        return if height <= EMPTY_MAX {
+            Slab::Empty
+        } else {
+            Slab::Other
+        };
+    }
+    if sentences >= 2 && 5 * sentences > 2 * rows.len() {
+        return Slab::Other;
+    }
+    match rows.iter().any(|row| row.runs.len() > 1) {
+        true => Slab::Rows,
+        false => Slab::Single,
+    }
+}
+
+/// The table of slabs that follow each other; a title above and a note below are not part of it.
+fn of_slabs(
+    slabs: &[Vec<TextRow>],
+    kinds: &[Slab],
+    rules: &[Segment],
+    canvas: &Canvas,
+    lines: &[Line],
+) -> Option<Draft> {
+    let first = kinds.iter().position(|kind| *kind == Slab::Rows)?;
+    let last = kinds.iter().rposition(|kind| *kind == Slab::Rows)?;
+    let rows: Vec<TextRow> = slabs.get(first..=last)?.iter().flatten().cloned().collect();
+    let gutters = columns::gutters(&rows);
+    let rect = Rect::around(rows.iter().map(|row| &row.rect))?;
+    let between = rules.iter().filter(|rule| {
+        rule.at > rect.y0 && rule.at < rect.y1 && rule.from < rect.x1 && rule.to > rect.x0
+    });
+    let places: Vec<f32> = between.map(|rule| rule.at).collect();
+    let cells = columns::in_columns(canvas, lines, &rows, &gutters);
+    let logical = columns::logical_rows(cells, &places, lines);
+    let mut draft = columns::draft(logical, &gutters)?;
+    draft.drop_empty();
+    is_table(&draft, lines).then_some(draft)
+}
+
+fn is_table(draft: &Draft, lines: &[Line]) -> bool {
+    let (rows, columns) = (draft.rows.len(), draft.columns());
+    let filled = draft.filled() as f32;
+    rows >= 2
+        && columns >= 2
+        && filled >= FILLED_MIN * (rows * columns) as f32
+        && looks::alignment(draft) >= ALIGNED_MIN
+        && !looks::is_prose(draft, lines)
+        && !looks::is_code(draft, lines)
+        && !looks::is_list(draft, lines)
+}
