@@ -1,6 +1,165 @@
-//! Running heads, running feet and page numbers: what repeats from page to page.
+//! Running heads, running feet and page numbers: what repeats from page to page at its edges.
+//!
+//! Invariant: nothing is furniture because of its own page alone but what the file itself marks so.
 
-use crate::layout::block::PageBlocks;
+use std::collections::BTreeMap;
+
+use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
+use crate::layout::text::Line;
+use crate::page::Turn;
+
+/// Heads and feet are within this share of the height from an edge.
+const ZONE: f32 = 0.12;
+/// They are at the same height on every page, within these many points.
+const PLACE_TOLERANCE: f32 = 4.0;
+/// Pages that repeat a head before it is one, where a chapter is too short for a third of all.
+const PAGES_OF_CHAPTER: usize = 3;
+/// A line of more characters is text.
+const CHARS_MAX: usize = 150;
+/// Pages with more than this share of their characters marked as artifacts are marked wrongly, in
+/// per cent.
+const ARTIFACT_PERCENT_MAX: usize = 50;
 
 /// Marks them.
-pub fn mark(_pages: &mut [PageBlocks]) {}
+pub fn mark(pages: &mut [PageBlocks]) {
+    let repeated = Repeated::of(pages);
+    for page in pages {
+        let artifacts = trusts_artifacts(page);
+        let height = page.height;
+        let blocks = std::mem::take(&mut page.blocks);
+        for block in blocks {
+            match block.kind {
+                BlockKind::Text(text) if text.role == Role::Paragraph => {
+                    let is_furniture = |line: &Line| {
+                        artifacts && line.mostly(|word| word.is_artifact)
+                            || repeated.has(line, height)
+                    };
+                    page.blocks.extend(divided(text, is_furniture));
+                }
+                _ => page.blocks.push(block),
+            }
+        }
+    }
+}
+
+fn trusts_artifacts(page: &PageBlocks) -> bool {
+    let lines = || {
+        page.blocks
+            .iter()
+            .filter_map(Block::text)
+            .flat_map(|text| &text.lines)
+    };
+    let words = || lines().flat_map(|line| &line.words);
+    let all: usize = words().map(|word| word.text.len()).sum();
+    let artifacts = words().filter(|word| word.is_artifact);
+    let artifacts: usize = artifacts.map(|word| word.text.len()).sum();
+    artifacts * 100 <= all * ARTIFACT_PERCENT_MAX
+}
+
+/// A block as blocks of which each is furniture or none of it is.
+fn divided(text: TextBlock, is_furniture: impl Fn(&Line) -> bool) -> Vec<Block> {
+    let mut parts: Vec<(bool, Vec<Line>)> = Vec::new();
+    for line in text.lines {
+        let is_furniture = is_furniture(&line);
+        match parts.last_mut() {
+            Some((last, lines)) if *last == is_furniture => lines.push(line),
+            _ => parts.push((is_furniture, vec![line])),
+        }
+    }
+    let parts = parts.into_iter().filter_map(|(is_furniture, lines)| {
+        let rect = crate::geometry::Rect::around(lines.iter().map(|line| &line.rect))?;
+        let role = if is_furniture {
+            Role::Furniture
+        } else {
+            Role::Paragraph
+        };
+        Some(Block {
+            rect,
+            kind: BlockKind::Text(TextBlock {
+                lines,
+                role,
+                continues: false,
+            }),
+        })
+    });
+    parts.collect()
+}
+
+/// What a line says, with every number as one sign, and where it is.
+type Key = (String, i32);
+
+/// Lines of the edges that several pages have.
+struct Repeated {
+    keys: BTreeMap<Key, usize>,
+}
+
+impl Repeated {
+    fn of(pages: &[PageBlocks]) -> Self {
+        let mut pages_of: BTreeMap<Key, Vec<u32>> = BTreeMap::new();
+        for page in pages {
+            let texts = page.blocks.iter().filter_map(Block::text);
+            for line in texts.flat_map(|text| &text.lines) {
+                for key in keys(line, page.height) {
+                    let list = pages_of.entry(key).or_default();
+                    if list.last() != Some(&page.number) {
+                        list.push(page.number);
+                    }
+                }
+            }
+        }
+        let third = pages.len().div_ceil(3);
+        let keys = pages_of.into_iter().map(|(key, list)| (key, list.len()));
+        let is_repeated = |count: usize| count >= 2 && count >= third.min(PAGES_OF_CHAPTER);
+        Self {
+            keys: keys.filter(|(_, count)| is_repeated(*count)).collect(),
+        }
+    }
+
+    fn has(&self, line: &Line, height: f32) -> bool {
+        keys(line, height)
+            .iter()
+            .any(|key| self.keys.contains_key(key))
+    }
+}
+
+/// The keys of a line at an edge: those of the two places that its height rounds to; none of others.
+fn keys(line: &Line, height: f32) -> Vec<Key> {
+    let from_top = line.baseline;
+    let from_bottom = height - line.baseline;
+    let is_at_edge = from_top < ZONE * height || from_bottom < ZONE * height;
+    if line.turn != Turn::None || !is_at_edge || line.chars() > CHARS_MAX {
+        return Vec::new();
+    }
+    let text = masked(&line.text());
+    let place = (from_top / PLACE_TOLERANCE).floor() as i32;
+    let near = match (from_top / PLACE_TOLERANCE).fract() < 0.5 {
+        true => place - 1,
+        false => place + 1,
+    };
+    // Every place twice, so that two lines that are near each other share one.
+    vec![(text.clone(), place.max(near)), (text, place.min(near))]
+}
+
+/// Every number, also a roman one that stands alone, as one sign.
+fn masked(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    for word in text.split(' ') {
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_roman = !core.is_empty() && core.bytes().all(|b| b"ivxlc".contains(&b));
+        if !masked.is_empty() {
+            masked.push(' ');
+        }
+        if is_roman {
+            masked.push('#');
+            continue;
+        }
+        for c in word.chars() {
+            match c.is_ascii_digit() {
+                true if masked.ends_with('#') => {}
+                true => masked.push('#'),
+                false => masked.push(c),
+            }
+        }
+    }
+    masked
+}

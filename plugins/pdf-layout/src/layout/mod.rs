@@ -4,10 +4,13 @@ pub mod block;
 pub mod code;
 pub mod contents;
 pub mod contents_row;
+pub mod flow;
 pub mod furniture;
 pub mod heading;
+pub mod hyphen;
 pub mod lines;
 pub mod list;
+pub mod note;
 pub mod order;
 pub mod paragraph;
 pub mod script;
@@ -70,6 +73,10 @@ pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
     code::mark(pages);
     list::mark(pages);
     heading::mark(pages, bookmarks);
+    note::mark(pages);
+    let vocabulary = hyphen::Vocabulary::of(pages);
+    flow::join(pages, &vocabulary);
+    hyphen::resolve(pages, &vocabulary);
 }
 
 /// What is put in order.

@@ -1,31 +1,115 @@
-//! Lines of a column to blocks of text.
+//! Lines in reading order to blocks of text: where a paragraph ends.
+//!
+//! Invariant: every line given is in one block, in the order given.
 
 use crate::geometry::Rect;
 use crate::layout::block::{Block, BlockKind, Role, TextBlock};
+use crate::layout::list::{self, Marker};
 use crate::layout::text::Line;
 
 /// A gap between lines of this much of their usual distance is one between paragraphs.
-const GAP_OF_PARAGRAPH: f32 = 1.35;
+const GAP_OF_PARAGRAPH: f32 = 1.3;
+/// Code has empty lines: so many usual distances still do not end it.
+const GAP_OF_CODE: f32 = 3.2;
 /// Sizes that differ by less, as a share, are the same.
 const SIZE_TOLERANCE: f32 = 0.06;
+/// A line that begins this many ems farther right or left is indented.
+const INDENT_MIN: f32 = 0.7;
+/// And no more than this: more is centred or another column.
+const INDENT_MAX: f32 = 5.0;
+/// Fragments on baselines this near, in ems, are of one row.
+const ROW_TOLERANCE: f32 = 0.3;
+/// Room of this many ems beyond the next word at the end of a line tells that the line was ended.
+const ROOM_MIN: f32 = 1.0;
 
-/// Puts the lines of a column, which are in order, together to blocks.
+/// Puts lines, which are in reading order, together to blocks.
 #[must_use]
 pub fn blocks(lines: Vec<Line>) -> Vec<Block> {
-    let pitch = pitch(&lines);
-    let mut blocks: Vec<Vec<Line>> = Vec::new();
-    for line in lines {
-        match blocks.last_mut() {
-            Some(block) if block.last().is_some_and(|last| goes_on(last, &line, pitch)) => {
-                block.push(line);
-            }
-            _ => blocks.push(vec![line]),
+    let rows = rows(lines);
+    let pitch = pitch(&rows);
+    let mut runs: Vec<Vec<Row>> = Vec::new();
+    for row in rows {
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| goes_on(last, &row, pitch)) => run.push(row),
+            _ => runs.push(vec![row]),
         }
     }
-    blocks.into_iter().filter_map(block).collect()
+    runs.into_iter()
+        .flat_map(paragraphs)
+        .filter_map(block)
+        .collect()
 }
 
-fn block(lines: Vec<Line>) -> Option<Block> {
+/// Fragments that stand on one line.
+struct Row {
+    lines: Vec<Line>,
+    rect: Rect,
+    baseline: f32,
+    size: f32,
+    marker: Option<Marker>,
+}
+
+impl Row {
+    fn of(lines: Vec<Line>) -> Option<Self> {
+        let rect = Rect::around(lines.iter().map(|line| &line.rect))?;
+        let longest = lines.iter().max_by_key(|line| line.chars())?;
+        Some(Self {
+            rect,
+            baseline: longest.baseline,
+            size: longest.size,
+            marker: list::marker(&lines),
+            lines,
+        })
+    }
+
+    fn is(&self, holds: impl Fn(&Line) -> bool) -> bool {
+        self.lines.iter().all(holds)
+    }
+
+    fn is_bold(&self) -> bool {
+        self.is(|line| line.mostly(|word| word.style.is_bold))
+    }
+
+    fn is_mono(&self) -> bool {
+        self.is(|line| line.mostly(|word| word.style.is_mono))
+    }
+
+    fn last_char(&self) -> Option<char> {
+        self.lines.last()?.words.last()?.text.chars().next_back()
+    }
+
+    fn first_char(&self) -> Option<char> {
+        self.lines.first()?.words.first()?.text.chars().next()
+    }
+
+    fn first_word_width(&self) -> f32 {
+        let word = self.lines.first().and_then(|line| line.words.first());
+        word.map_or(0.0, |word| word.rect.width())
+    }
+}
+
+fn rows(lines: Vec<Line>) -> Vec<Row> {
+    let mut rows: Vec<Vec<Line>> = Vec::new();
+    for line in lines {
+        let last = rows.last_mut().filter(|row| {
+            row.last().is_some_and(|last| {
+                let em = last.size.min(line.size);
+                (last.baseline - line.baseline).abs() < ROW_TOLERANCE * em
+                    && last.turn == line.turn
+                    // Text drawn over text is no fragment of it.
+                    && last.rect.overlap_x(&line.rect) < em
+            })
+        });
+        match last {
+            Some(row) => row.push(line),
+            None => rows.push(vec![line]),
+        }
+    }
+    rows.into_iter().filter_map(Row::of).collect()
+}
+
+fn block(rows: Vec<Row>) -> Option<Block> {
+    let lines: Vec<Line> = rows.into_iter().flat_map(|row| row.lines).collect();
     let rect = Rect::around(lines.iter().map(|line| &line.rect))?;
     Some(Block {
         rect,
@@ -38,27 +122,148 @@ fn block(lines: Vec<Line>) -> Option<Block> {
 }
 
 /// The usual distance of baselines in ems.
-fn pitch(lines: &[Line]) -> f32 {
-    let pairs = lines.iter().zip(lines.iter().skip(1));
-    let mut steps: Vec<f32> = pairs
-        .map(|(a, b)| (b.baseline - a.baseline) / a.size.max(1.0))
+fn pitch(rows: &[Row]) -> f32 {
+    let mut steps: Vec<f32> = rows
+        .windows(2)
+        .filter_map(|pair| match pair {
+            [a, b] => Some((b.baseline - a.baseline) / a.size.max(1.0)),
+            _ => None,
+        })
         .filter(|step| (0.8..2.2).contains(step))
         .collect();
     steps.sort_by(f32::total_cmp);
     steps.get(steps.len() / 2).copied().unwrap_or(1.2)
 }
 
-fn goes_on(last: &Line, next: &Line, pitch: f32) -> bool {
+/// Whether a row is of the same run of text as the one before: no gap, no other style between.
+fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
     let em = last.size.max(next.size);
     let step = next.baseline - last.baseline;
-    // Fragments of one row; text drawn over text is no fragment of it.
-    if step.abs() < 0.3 * em {
-        return last.rect.overlap_x(&next.rect) < em;
-    }
     let same_size = (last.size - next.size).abs() <= SIZE_TOLERANCE * em;
-    let is_bold = |line: &Line| line.mostly(|word| word.style.is_bold);
-    same_size
-        && is_bold(last) == is_bold(next)
-        && step > 0.0
-        && step <= GAP_OF_PARAGRAPH * pitch * em
+    let same_turn =
+        last.lines.first().map(|line| line.turn) == next.lines.first().map(|line| line.turn);
+    let is_beside = last.rect.overlap_x(&next.rect) < 0.0;
+    if !same_size || !same_turn || step <= 0.0 || is_beside {
+        return false;
+    }
+    let (was_mono, is_mono) = (last.is_mono(), next.is_mono());
+    if was_mono && is_mono {
+        return step <= GAP_OF_CODE * pitch * em;
+    }
+    was_mono == is_mono && last.is_bold() == next.is_bold() && step <= GAP_OF_PARAGRAPH * pitch * em
+}
+
+/// Divides a run where one of its rows begins a paragraph.
+fn paragraphs(run: Vec<Row>) -> Vec<Vec<Row>> {
+    if run.iter().all(Row::is_mono) {
+        return vec![run];
+    }
+    let run_shape = Shape::of(&run);
+    let mut starts = vec![false; run.len()];
+    for at in 1..run.len() {
+        let (Some(last), Some(row)) = (run.get(at - 1), run.get(at)) else {
+            continue;
+        };
+        let after = run.get(at + 1);
+        let is_item = row.marker.as_ref().is_some_and(|marker| {
+            let before = run[..at].iter().rev().find_map(|row| row.marker.as_ref());
+            let goes_on = before.is_some_and(|before| marker.follows(before));
+            goes_on || marker.is_clear() || marker.is_first() && run_shape.is_ended(last, row)
+        });
+        starts[at] = is_item || run_shape.begins(last, row, after);
+    }
+    let mut parts: Vec<Vec<Row>> = Vec::new();
+    for (row, is_start) in run.into_iter().zip(starts) {
+        match parts.last_mut() {
+            Some(part) if !is_start => part.push(row),
+            _ => parts.push(vec![row]),
+        }
+    }
+    parts
+}
+
+/// How a run of rows is set.
+struct Shape {
+    left: f32,
+    right: f32,
+    em: f32,
+    /// First rows of paragraphs stand farther left than the others.
+    is_hanging: bool,
+    /// Rows begin and end at various places around one middle.
+    is_centred: bool,
+}
+
+impl Shape {
+    fn of(run: &[Row]) -> Self {
+        let fold = |key: fn(&Row) -> f32, of: fn(f32, f32) -> f32, from: f32| {
+            run.iter().map(key).fold(from, of)
+        };
+        let left = fold(|row| row.rect.x0, f32::min, f32::INFINITY);
+        let right = fold(|row| row.rect.x1, f32::max, f32::NEG_INFINITY);
+        let em = fold(|row| row.size, f32::max, 1.0);
+        let count = |holds: &dyn Fn(&Row) -> bool| run.iter().filter(|row| holds(row)).count();
+        let at_left = count(&|row| row.rect.x0 - left < INDENT_MIN * em);
+        let indented =
+            count(&|row| (INDENT_MIN * em..INDENT_MAX * em).contains(&(row.rect.x0 - left)));
+        let middle = f32::midpoint(left, right);
+        let is_centred = run.len() > 1
+            && at_left < run.len()
+            && run
+                .iter()
+                .all(|row| (row.rect.middle_x() - middle).abs() < INDENT_MIN * em);
+        Self {
+            left,
+            right,
+            em,
+            is_hanging: indented > at_left,
+            is_centred,
+        }
+    }
+
+    fn is_at_left(&self, row: &Row) -> bool {
+        row.rect.x0 - self.left < INDENT_MIN * self.em
+    }
+
+    /// Whether a row was ended although the next word would have had room.
+    fn is_short(&self, row: &Row, next: &Row) -> bool {
+        self.right - row.rect.x1 > next.first_word_width() + ROOM_MIN * self.em
+    }
+
+    /// Whether a sentence and its paragraph end with a row.
+    fn is_ended(&self, last: &Row, next: &Row) -> bool {
+        let is_end = last.last_char().is_some_and(is_sentence_end);
+        is_end || self.is_short(last, next)
+    }
+
+    /// Whether a row that follows `last` begins a paragraph.
+    fn begins(&self, last: &Row, row: &Row, after: Option<&Row>) -> bool {
+        if self.is_centred {
+            return false;
+        }
+        let by = row.rect.x0 - last.rect.x0;
+        let is_lower = row.first_char().is_some_and(char::is_lowercase);
+        if self.is_hanging {
+            let is_back = self.is_at_left(row) && !self.is_at_left(last);
+            let is_next = self.is_at_left(row) && self.is_at_left(last);
+            return is_back || is_next && self.is_short(last, row) && !is_lower;
+        }
+        let is_indented = (INDENT_MIN * self.em..INDENT_MAX * self.em).contains(&by);
+        let is_first = is_indented
+            && !is_lower
+            && last.marker.is_none()
+            && after.is_none_or(|after| row.rect.x0 - after.rect.x0 >= INDENT_MIN * self.em)
+            && self.is_ended(last, row);
+        let is_new =
+            self.is_short(last, row) && last.last_char().is_some_and(is_sentence_end) && !is_lower;
+        is_first || is_new
+    }
+}
+
+/// Whether a sentence may end with a character.
+#[must_use]
+pub fn is_sentence_end(c: char) -> bool {
+    matches!(
+        c,
+        '.' | '!' | '?' | ':' | ';' | '"' | '”' | ')' | '’' | '»' | '。' | '！' | '？' | '؟' | '।'
+    )
 }

@@ -1,0 +1,128 @@
+//! Words that are divided over two lines: which hyphens are of the word and which of the line.
+//!
+//! Invariant: after this stage the two halves are marked as glued, and no stage after it has to ask.
+
+use std::collections::BTreeSet;
+
+use crate::layout::block::{BlockKind, PageBlocks, Role};
+use crate::layout::text::{Line, Word};
+
+/// Different words that are remembered of a document.
+const WORDS_MAX: usize = 300_000;
+/// Lines on baselines this near, in ems, are of one row.
+const ROW_TOLERANCE: f32 = 0.3;
+
+/// The words of a document that are not at a line's end, in small letters.
+#[derive(Debug, Default)]
+pub struct Vocabulary {
+    words: BTreeSet<String>,
+}
+
+impl Vocabulary {
+    /// The words of pages.
+    #[must_use]
+    pub fn of(pages: &[PageBlocks]) -> Self {
+        let mut words = BTreeSet::new();
+        for line in pages.iter().flat_map(lines) {
+            let inner = line.words.len().saturating_sub(1);
+            for word in line.words.iter().take(inner) {
+                if words.len() < WORDS_MAX {
+                    words.insert(core(&word.text));
+                }
+            }
+        }
+        Self { words }
+    }
+
+    fn has(&self, word: &str) -> bool {
+        self.words.contains(&core(word))
+    }
+}
+
+fn core(word: &str) -> String {
+    word.trim_matches(|c: char| !c.is_alphanumeric())
+        .to_lowercase()
+}
+
+fn lines(page: &PageBlocks) -> Vec<&Line> {
+    let mut lines = Vec::new();
+    for block in &page.blocks {
+        match &block.kind {
+            BlockKind::Text(text) => lines.extend(&text.lines),
+            BlockKind::Table(table) => {
+                let cells = table.rows.iter().flatten();
+                lines.extend(cells.flat_map(|cell| &cell.lines));
+            }
+            BlockKind::Picture { .. } => {}
+        }
+    }
+    lines
+}
+
+/// Joins the halves of divided words in a whole document.
+pub fn resolve(pages: &mut [PageBlocks], vocabulary: &Vocabulary) {
+    for block in pages.iter_mut().flat_map(|page| &mut page.blocks) {
+        match &mut block.kind {
+            // Every character of code counts.
+            BlockKind::Text(text) if text.role == Role::Code => {}
+            BlockKind::Text(text) => join_lines(&mut text.lines, vocabulary),
+            BlockKind::Table(table) => {
+                for cell in table.rows.iter_mut().flatten() {
+                    join_lines(&mut cell.lines, vocabulary);
+                }
+            }
+            BlockKind::Picture { .. } => {}
+        }
+    }
+}
+
+fn join_lines(lines: &mut [Line], vocabulary: &Vocabulary) {
+    for at in 1..lines.len() {
+        let (before, after) = lines.split_at_mut(at);
+        let (Some(before), Some(after)) = (before.last_mut(), after.first_mut()) else {
+            continue;
+        };
+        // Fragments of one row are not halves.
+        if (before.baseline - after.baseline).abs() < ROW_TOLERANCE * after.size {
+            continue;
+        }
+        let (last, next) = (before.words.last_mut(), after.words.first_mut());
+        if let (Some(last), Some(next)) = (last, next) {
+            next.is_glued = join(last, next, vocabulary);
+        }
+    }
+    for word in lines.iter_mut().flat_map(|line| &mut line.words) {
+        if word.text.contains('\u{ad}') {
+            word.text.retain(|c| c != '\u{ad}');
+        }
+    }
+}
+
+/// Whether `next` goes on a word that `last` begins; takes the hyphen of the line's end away.
+pub fn join(last: &mut Word, next: &Word, vocabulary: &Vocabulary) -> bool {
+    let Some(hyphen) = last.text.chars().next_back() else {
+        return false;
+    };
+    let first = next.text.chars().next();
+    let starts_small = first.is_some_and(char::is_lowercase);
+    if hyphen == '\u{ad}' {
+        last.text.pop();
+        return true;
+    }
+    let head = last.text.strip_suffix(hyphen).unwrap_or_default();
+    let is_hyphen = matches!(hyphen, '-' | '\u{2010}');
+    let follows_letter = head.chars().next_back().is_some_and(char::is_alphanumeric);
+    if !is_hyphen || !follows_letter || !first.is_some_and(char::is_alphanumeric) {
+        return false;
+    }
+    let is_divided = starts_small
+        && head
+            .chars()
+            .all(|c| c.is_alphabetic() || !c.is_alphanumeric() && c != '-')
+        && (vocabulary.has(&format!("{head}{}", next.text))
+            || !vocabulary.has(&format!("{head}-{}", next.text)));
+    if is_divided {
+        last.text.pop();
+    }
+    true
+}
