@@ -6,11 +6,11 @@
 use hayro_syntax::Pdf;
 use hayro_syntax::object::{DateTime, Dict, String as PdfString};
 
-use super::text_string;
+use super::{text_string, xmp};
 use crate::page::Metadata;
 
 /// Longest value, in characters.
-const VALUE_CHARS_MAX: usize = 500;
+pub(super) const VALUE_CHARS_MAX: usize = 500;
 /// Longest tag of a language: BCP 47 asks for room for 35.
 const LANGUAGE_BYTES_MAX: usize = 35;
 
@@ -23,24 +23,35 @@ pub(crate) fn read(pdf: &Pdf) -> Metadata {
         text_string::line(bytes, VALUE_CHARS_MAX)
     };
     let xref = pdf.xref();
-    let language = xref
-        .get::<Dict<'_>>(xref.root_id())
-        .and_then(|catalog| catalog.get::<PdfString<'_>>("Lang"))
+    let catalog = xref.get::<Dict<'_>>(xref.root_id()).unwrap_or_default();
+    let language = catalog
+        .get::<PdfString<'_>>("Lang")
         .and_then(|tag| language(&text_string::line(&tag, LANGUAGE_BYTES_MAX)?));
+    let xmp = xmp::read(&catalog);
     Metadata {
-        title: value(&info.title),
-        author: value(&info.author),
-        subject: value(&info.subject),
-        keywords: value(&info.keywords),
-        creator: value(&info.creator).or_else(|| value(&info.producer)),
-        created: info.creation_date.as_ref().and_then(rfc_3339),
-        modified: info.modification_date.as_ref().and_then(rfc_3339),
-        language,
+        title: value(&info.title).or(xmp.title),
+        author: value(&info.author).or(xmp.author),
+        subject: value(&info.subject).or(xmp.subject),
+        keywords: value(&info.keywords).or(xmp.keywords),
+        creator: value(&info.creator)
+            .or(xmp.creator)
+            .or_else(|| value(&info.producer)),
+        created: info
+            .creation_date
+            .as_ref()
+            .and_then(rfc_3339)
+            .or(xmp.created),
+        modified: info
+            .modification_date
+            .as_ref()
+            .and_then(rfc_3339)
+            .or(xmp.modified),
+        language: language.or(xmp.language),
     }
 }
 
 /// A tag that has the form of one; `de_DE` is meant as `de-DE`.
-fn language(tag: &str) -> Option<String> {
+pub(super) fn language(tag: &str) -> Option<String> {
     let tag = tag.trim().replace('_', "-");
     let is_subtag = |part: &str| {
         (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -77,6 +88,26 @@ fn rfc_3339(date: &DateTime) -> Option<String> {
     ))
 }
 
+/// A date of ISO 8601 with as much as it has: a year, a month, a day, a time with its zone.
+pub(super) fn iso_date(text: &str) -> Option<String> {
+    let (date, time) = match text.split_once('T') {
+        Some((date, time)) => (date, Some(time)),
+        None => (text, None),
+    };
+    let mut numbers = date.splitn(3, '-').map(str::parse::<u16>);
+    let year = numbers.next()?.ok()?;
+    let month = numbers.next().unwrap_or(Ok(1)).ok()?;
+    let day = numbers.next().unwrap_or(Ok(1)).ok()?;
+    let is_day = day > 0 && day <= u16::from(days_of(year, u8::try_from(month).ok()?)?);
+    // `2020`, `2020-02`, `2020-02-03`: nothing shorter, and a time only after a day.
+    let is_long = matches!((date.len(), time), (4 | 7, None) | (10, _));
+    let is_time = time.is_none_or(|time| {
+        let marks = |byte: u8| byte.is_ascii_digit() || b":.+-Z".contains(&byte);
+        (5..=35).contains(&time.len()) && time.bytes().all(marks)
+    });
+    (is_day && is_long && is_time).then(|| text.to_owned())
+}
+
 fn days_of(year: u16, month: u8) -> Option<u8> {
     let is_leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     match month {
@@ -90,7 +121,7 @@ fn days_of(year: u16, month: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::pdf;
+    use super::super::fixture::{pdf, stream};
     use super::*;
 
     fn metadata(catalog: &str, info: &str) -> Metadata {
@@ -119,6 +150,48 @@ mod tests {
         };
         assert_eq!(metadata("/Lang(de_DE)", info), expected);
         assert_eq!(metadata("", ""), Metadata::default());
+    }
+
+    #[test]
+    fn the_packet_fills_gaps() {
+        let packet = "<rdf:Description dc:title='XMP title' xmp:CreateDate='2020'>\
+                      <dc:creator><rdf:li>Ann</rdf:li></dc:creator></rdf:Description>";
+        let objects = [
+            b"<</Type/Catalog/Pages 2 0 R/Metadata 5 0 R>>".to_vec(),
+            b"<</Type/Pages/Kids[3 0 R]/Count 1>>".to_vec(),
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]>>".to_vec(),
+            b"<</Title(Info title)>>".to_vec(),
+            stream("/Type/Metadata/Subtype/XML", packet.as_bytes()),
+        ];
+        let metadata = read(&pdf(&objects, "/Info 4 0 R"));
+        assert_eq!(metadata.title.as_deref(), Some("Info title"));
+        assert_eq!(metadata.author.as_deref(), Some("Ann"));
+        assert_eq!(metadata.created.as_deref(), Some("2020"));
+    }
+
+    #[test]
+    fn dates_of_iso_8601() {
+        for date in [
+            "2020",
+            "2020-02",
+            "2020-02-29",
+            "2020-02-29T01:02",
+            "2020-02-29T01:02:03.5Z",
+        ] {
+            assert_eq!(iso_date(date).as_deref(), Some(date));
+        }
+        for date in [
+            "",
+            "20",
+            "2021-02-29",
+            "2020-13",
+            "2020T01:02",
+            "2020-01-01T",
+            "2020-1-1",
+            "now",
+        ] {
+            assert_eq!(iso_date(date), None, "{date}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod raster;
 mod structure;
 mod text_string;
 mod unicode_fallback;
+mod xmp;
 
 use std::fmt;
 

@@ -52,6 +52,10 @@ pub(crate) fn line_of(text: &str, chars_max: usize) -> Option<String> {
         if word.is_empty() {
             continue;
         }
+        if chars >= chars_max {
+            line.push('…');
+            break;
+        }
         if !line.is_empty() {
             line.push(' ');
             chars += 1;
@@ -177,6 +181,7 @@ mod tests {
         check(b"12345", Some("12345"));
         check(b"123456", Some("12345…"));
         check(b"1234 6", Some("1234 …"));
+        check(b"12345 6", Some("12345…"));
         check(b" \n\0", None);
         check(&[b' '; 1000], None);
         check(&[b'x'; 1_000_000], Some("xxxxx…"));
