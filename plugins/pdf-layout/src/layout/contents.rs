@@ -4,9 +4,10 @@
 //! Invariant: an entry leads to a page of the document; the work grows with the number of lines.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
-use crate::layout::contents_row::{Row, entry_of, rows_of_page};
+use crate::layout::block::{Block, PageBlocks, Role, TextBlock};
+use crate::layout::contents_row::{Row, entry_of, rows, rows_of_page};
 use crate::layout::heading::number::{self, Kind};
 use crate::layout::title::{key, key_of_title};
 
@@ -42,8 +43,17 @@ pub struct Entry {
 pub struct Contents {
     /// Its entries, in order.
     pub entries: Vec<Entry>,
-    /// The pages it stands on: their places in the document.
-    pub pages: Vec<usize>,
+    /// Where it stands.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a table of contents: blocks of a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The place of the page in the document.
+    pub page: usize,
+    /// The blocks.
+    pub blocks: Range<usize>,
 }
 
 /// An entry as it is printed.
@@ -61,24 +71,73 @@ struct Printed {
 pub fn find(pages: &[PageBlocks]) -> Contents {
     let front = FRONT_PAGES_MAX.min(pages.len() / FRONT_PART + 2);
     let mut printed: Vec<Printed> = Vec::new();
-    let mut on = Vec::new();
+    let mut parts: Vec<Part> = Vec::new();
     for (at, page) in pages.iter().enumerate().take(front) {
         let rows = rows_of_page(page);
-        let follows = at.checked_sub(1).is_some_and(|before| on.contains(&before));
-        if !is_contents(&rows, follows) {
-            // A list of figures or a second table of contents further on is none of this one.
-            if !on.is_empty() {
-                break;
-            }
+        let follows = parts.last().is_some_and(|last| last.page + 1 == at);
+        if is_contents(&rows, follows) {
+            parts.push(Part {
+                page: at,
+                blocks: 0..page.blocks.len(),
+            });
+            printed.extend(entries_of(&rows));
             continue;
         }
-        on.push(at);
-        printed.extend(entries_of(&rows));
+        // A list of figures or a second table of contents further on is none of this one.
+        if !parts.is_empty() {
+            break;
+        }
+        if let Some((blocks, rows)) = part_of_page(page) {
+            printed.extend(entries_of(&rows));
+            parts.push(Part { page: at, blocks });
+        }
     }
     printed.truncate(ENTRIES_MAX);
-    let last = on.last().copied().unwrap_or_default();
-    let entries = located(&printed, pages, last);
-    Contents { entries, pages: on }
+    let last = parts.last().map_or(0, |part| part.page);
+    let is_whole = parts.last().is_none_or(|part| {
+        let page = pages.get(part.page);
+        page.is_none_or(|page| part.blocks == (0..page.blocks.len()))
+    });
+    // Text begins behind it: on the same page if it takes only a part of that.
+    let entries = located(&printed, pages, if is_whole { last + 1 } else { last });
+    Contents { entries, parts }
+}
+
+/// The blocks below the title of a table of contents that takes a part of a page, and their rows.
+fn part_of_page(page: &PageBlocks) -> Option<(Range<usize>, Vec<Row>)> {
+    /// Headings and long titles between entries.
+    const OTHERS_MAX: usize = 2;
+    let title = page.blocks.iter().position(|block| {
+        let text = block.text().filter(|text| text.lines.len() == 1);
+        text.is_some_and(|text| is_title(&text.plain()))
+    })?;
+    let mut end = title + 1;
+    let mut others = 0;
+    let mut lines = Vec::new();
+    for (at, block) in page.blocks.iter().enumerate().skip(title + 1) {
+        let Some(text) = block.text() else {
+            break;
+        };
+        if holds_entries(text) {
+            end = at + 1;
+            others = 0;
+        } else if text.lines.len() > 2 || others == OTHERS_MAX {
+            break;
+        } else {
+            others += 1;
+        }
+    }
+    for text in page
+        .blocks
+        .get(title + 1..end)?
+        .iter()
+        .filter_map(Block::text)
+    {
+        lines.extend(&text.lines);
+    }
+    let rows = rows(lines);
+    let count = rows.iter().filter(|row| entry_of(row).is_some()).count();
+    (count >= PAGE_ENTRIES_MIN).then_some((title + 1..end, rows))
 }
 
 /// Whether most rows of a page are entries whose numbers rise.
@@ -102,7 +161,9 @@ fn is_contents(rows: &[Row], follows: bool) -> bool {
         && (is_titled || leaders * 2 >= entries.len())
 }
 
-fn is_title(text: &str) -> bool {
+/// Whether this is what a table of contents is called.
+#[must_use]
+pub fn is_title(text: &str) -> bool {
     let text = key(text);
     [
         "contents",
@@ -167,11 +228,11 @@ fn entries_of(rows: &[Row]) -> Vec<Printed> {
 }
 
 /// Where each line of a document stands, by its key.
-fn places(pages: &[PageBlocks], after: usize) -> BTreeMap<String, Vec<usize>> {
+fn places(pages: &[PageBlocks], from: usize) -> BTreeMap<String, Vec<usize>> {
     let mut places: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for (at, page) in pages.iter().enumerate().skip(after + 1) {
+    for (at, page) in pages.iter().enumerate().skip(from) {
         for text in page.blocks.iter().filter_map(Block::text) {
-            if text.role == Role::Furniture || text.lines.len() > 12 {
+            if matches!(text.role, Role::Furniture | Role::Contents) || text.lines.len() > 12 {
                 continue;
             }
             let plain = text.plain();
@@ -194,8 +255,8 @@ fn places(pages: &[PageBlocks], after: usize) -> BTreeMap<String, Vec<usize>> {
 
 /// The entries with the pages of the document that they lead to: a printed number is that of a page
 /// less an offset that most titles agree on.
-fn located(printed: &[Printed], pages: &[PageBlocks], last: usize) -> Vec<Entry> {
-    let places = places(pages, last);
+fn located(printed: &[Printed], pages: &[PageBlocks], from: usize) -> Vec<Entry> {
+    let places = places(pages, from);
     let found = |entry: &Printed| places.get(&key_of_title(&entry.title));
     let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
     for entry in printed {
@@ -279,17 +340,14 @@ fn depth_of(title: &str) -> Option<u8> {
     matches!(number.kind, Kind::Decimal).then_some(number.depth)
 }
 
-/// Gives every row of a table of contents a block of its own.
+/// Marks the blocks of a table of contents.
 pub fn mark(pages: &mut [PageBlocks], contents: &Contents) {
-    for page in contents.pages.iter() {
-        let Some(page) = pages.get_mut(*page) else {
-            continue;
-        };
-        for block in &mut page.blocks {
-            if let BlockKind::Text(text) = &mut block.kind
-                && text.role != Role::Furniture
-                && holds_entries(text)
-            {
+    for part in &contents.parts {
+        let blocks = pages
+            .get_mut(part.page)
+            .and_then(|page| page.blocks.get_mut(part.blocks.clone()));
+        for text in blocks.into_iter().flatten().filter_map(Block::text_mut) {
+            if text.role != Role::Furniture && holds_entries(text) {
                 text.role = Role::Contents;
             }
         }
@@ -297,7 +355,7 @@ pub fn mark(pages: &mut [PageBlocks], contents: &Contents) {
 }
 
 fn holds_entries(text: &TextBlock) -> bool {
-    let rows = crate::layout::contents_row::rows(text.lines.iter().collect());
+    let rows = rows(text.lines.iter().collect());
     let entries = rows.iter().filter(|row| entry_of(row).is_some()).count();
     entries > 0 && entries * 2 >= rows.len()
 }

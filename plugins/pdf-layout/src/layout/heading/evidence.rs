@@ -19,6 +19,8 @@ const LARGER: f32 = 1.12;
 const SLIGHTLY_LARGER: f32 = 1.04;
 /// What is smaller than the body by this share is a note or a label.
 const SMALLER: f32 = 0.93;
+/// And by this share surely so.
+const MUCH_SMALLER: f32 = 0.8;
 
 /// Headings that stand in front of a text or behind it, in small letters.
 const NAMES: [&str; 56] = [
@@ -181,7 +183,7 @@ fn has_leaders(text: &str) -> bool {
 }
 
 fn points(feature: &Feature, body: &Body) -> i32 {
-    set(feature, body) + said(feature, body) + placed(feature)
+    set(feature, body) + said(feature, body) + placed(feature, body)
 }
 
 /// Points for how it is set.
@@ -193,7 +195,8 @@ fn set(feature: &Feature, body: &Body) -> i32 {
         r if r >= LARGER => 4,
         r if r >= SLIGHTLY_LARGER => 2,
         r if r >= SMALLER => 0,
-        _ => -2,
+        r if r >= MUCH_SMALLER => -1,
+        _ => -3,
     };
     if look.is_bold && !body.is_bold {
         points += 3;
@@ -240,7 +243,7 @@ fn said(feature: &Feature, body: &Body) -> i32 {
 }
 
 /// Points for where it stands.
-fn placed(feature: &Feature) -> i32 {
+fn placed(feature: &Feature, body: &Body) -> i32 {
     let mut points = 0;
     match (feature.above, feature.below) {
         // Nearer to what follows than to what is before.
@@ -252,7 +255,11 @@ fn placed(feature: &Feature) -> i32 {
     if feature.next.is_none() && feature.below.is_none() {
         points -= 1;
     }
-    if feature.rows == 1 {
+    // Small letters are a heading only of what follows at once.
+    if feature.leads && feature.look.is_bold && ratio(feature, body) < SMALLER {
+        points += 1;
+    }
+    if feature.rows <= 2 {
         points += 1;
     }
     if feature.rows > 3 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::geometry::Rect;
 use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
-use crate::layout::text::{Line, Word};
+use crate::layout::text::{Line, Script, Word};
 
 /// Steps per point in which sizes are told apart.
 const SIZE_STEPS: f32 = 4.0;
@@ -29,7 +29,10 @@ impl Body {
         let mut sizes = BTreeMap::new();
         let mut fonts = BTreeMap::new();
         let (mut bold, mut italic, mut all) = (0, 0, 0);
-        for word in pages.iter().flat_map(|page| &page.blocks).flat_map(words) {
+        let words = || pages.iter().flat_map(|page| &page.blocks).flat_map(words);
+        // Code is often more than the text that speaks of it.
+        let is_all_mono = !words().any(|word| !word.style.is_mono);
+        for word in words().filter(|word| is_all_mono || !word.style.is_mono) {
             let chars = word.text.chars().count();
             *sizes.entry(steps(word.size)).or_insert(0) += chars;
             *fonts.entry(word.font).or_insert(0) += chars;
@@ -110,12 +113,18 @@ impl Look {
             .into_iter()
             .max_by_key(|(_, chars): &(u16, usize)| *chars);
         let (font, chars) = font.unwrap_or_default();
+        let is_capitals = is_capitals(lines);
+        let usual = size.map_or(0.0, |(size, _)| size as f32 / SIZE_STEPS);
         let mostly = |holds: fn(&Word) -> bool| lines.iter().all(|line| line.mostly(holds));
         Self {
-            size: size.map_or(0.0, |(size, _)| size as f32 / SIZE_STEPS),
+            size: if is_capitals {
+                large_capitals(lines).max(usual)
+            } else {
+                usual
+            },
             is_bold: mostly(|word| word.style.is_bold || is_mark(word)),
             is_italic: mostly(|word| word.style.is_italic),
-            is_capitals: is_capitals(lines),
+            is_capitals,
             font,
             is_one_font: chars * 10 >= all * 9,
         }
@@ -127,8 +136,22 @@ fn is_mark(word: &Word) -> bool {
     !word.text.chars().any(char::is_alphabetic) && word.text.chars().count() <= 2
 }
 
+/// The size of the larger capitals where the others are small ones: words of one or two letters that
+/// others are glued to.
+fn large_capitals(lines: &[Line]) -> f32 {
+    let words = lines.iter().flat_map(|line| {
+        let pairs = line.words.iter().zip(line.words.iter().skip(1));
+        pairs.filter(|(first, rest)| {
+            let is_initial = first.text.chars().count() <= 2;
+            is_initial && rest.is_glued && rest.size < 0.95 * first.size
+        })
+    });
+    words.map(|(first, _)| first.size).fold(0.0, f32::max)
+}
+
 fn is_capitals(lines: &[Line]) -> bool {
     let words = lines.iter().flat_map(|line| &line.words);
+    let words = words.filter(|word| word.script == Script::Normal);
     let (mut upper, mut lower) = (0, 0);
     for c in words.flat_map(|word| word.text.chars()) {
         upper += u32::from(c.is_uppercase());
@@ -152,6 +175,8 @@ pub struct Feature {
     pub below: Option<f32>,
     /// How the text below it is set.
     pub next: Option<Look>,
+    /// What follows is text that begins right below it, at the same place from left to right.
+    pub leads: bool,
     /// Where.
     pub rect: Rect,
 }
@@ -193,11 +218,27 @@ pub fn of(page: &PageBlocks, at: usize, text: &TextBlock, body: &Body) -> Featur
         rows: rows(&text.lines),
         above: above.and_then(|block| gap(&block.rect, &rect)),
         below: below.and_then(|block| gap(&rect, &block.rect)),
+        leads: below.is_some_and(|block| leads(&rect, block, body)),
         next: below
             .and_then(|block| block.text())
             .map(|text| Look::of(&text.lines)),
         rect,
     }
+}
+
+/// Whether a block is text that a heading in this place would belong to.
+fn leads(rect: &Rect, next: &Block, body: &Body) -> bool {
+    /// Space between a heading and its text, in ems.
+    const BELOW_MAX: f32 = 2.5;
+    /// How far in the text may begin, in ems.
+    const INDENT_MAX: f32 = 2.5;
+    let Some(text) = next.text() else {
+        return false;
+    };
+    let below = (next.rect.y0 - rect.y1) / body.size;
+    let indent = (next.rect.x0 - rect.x0) / body.size;
+    let is_longer = text.lines.len() > 1 && next.rect.width() > rect.width();
+    is_longer && below < BELOW_MAX && (-0.5..INDENT_MAX).contains(&indent)
 }
 
 fn is_seen(block: &Block) -> bool {

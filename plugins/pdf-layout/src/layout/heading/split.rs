@@ -3,6 +3,7 @@
 //! Invariant: no line is lost, and their order stays.
 
 use super::feature::{Look, is_same_row};
+use super::hint::Hints;
 use super::number;
 use crate::geometry::Rect;
 use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
@@ -15,14 +16,14 @@ const NUMBER_GAP_MAX: f32 = 5.0;
 /// Sizes that differ by less, as a share, are the same.
 const SIZE_TOLERANCE: f32 = 0.06;
 
-/// Splits and joins the blocks of a page.
-pub fn page(page: &mut PageBlocks) {
+/// Splits and joins the blocks of a page; `at` is its place in the document.
+pub fn page(page: &mut PageBlocks, at: usize, hints: &Hints) {
     let blocks = std::mem::take(&mut page.blocks);
     let mut parts: Vec<Block> = Vec::with_capacity(blocks.len());
     for block in blocks {
         match block.kind {
             BlockKind::Text(text) if text.role == Role::Paragraph => {
-                for part in split(text) {
+                for part in split(text, at, hints) {
                     add(part, &mut parts);
                 }
             }
@@ -80,10 +81,10 @@ fn is_same_size(a: f32, b: f32) -> bool {
 }
 
 /// The parts of a block, in order.
-fn split(text: TextBlock) -> Vec<TextBlock> {
+fn split(text: TextBlock, page: usize, hints: &Hints) -> Vec<TextBlock> {
     let mut parts = Vec::new();
     let mut rest = text;
-    while let Some(at) = end_of_heading(&rest.lines) {
+    while let Some(at) = end_of_heading(&rest.lines).or_else(|| named(&rest.lines, page, hints)) {
         let lines = rest.lines.split_off(at);
         let head = std::mem::replace(&mut rest.lines, lines);
         parts.push(TextBlock {
@@ -113,6 +114,24 @@ fn end_of_heading(lines: &[Line]) -> Option<usize> {
         let (head, rest) = lines.split_at(at);
         if is_set_apart(head, rest) || begins_numbered(head, rest) {
             return Some(at);
+        }
+    }
+    None
+}
+
+/// How many lines at the start are a heading that the file names.
+fn named(lines: &[Line], page: usize, hints: &Hints) -> Option<usize> {
+    if !hints.has(page) {
+        return None;
+    }
+    let mut text = String::new();
+    for (n, line) in lines.iter().enumerate().take(ROWS_MAX) {
+        if n > 0 {
+            text.push(' ');
+        }
+        text.push_str(&line.text());
+        if n + 1 < lines.len() && hints.exact(page, &text).is_some() {
+            return Some(n + 1);
         }
     }
     None
