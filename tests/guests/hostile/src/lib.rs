@@ -11,6 +11,7 @@ mod bindings {
 
 mod kit;
 mod resume;
+mod secret;
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
@@ -96,6 +97,9 @@ impl Guest for Hostile {
         }
         if word == "checkpoint" {
             return resume::checkpoint(&argument, &request);
+        }
+        if let Some(result) = secret::behave(&word, &argument, &request) {
+            return result;
         }
         if let Some(result) = kit::behave(&word, &argument, &request) {
             return result;
