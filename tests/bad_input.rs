@@ -175,8 +175,8 @@ fn pdfs_under_a_password() {
             &env,
             format!("docs/{name}"),
             "error: failed to convert `$FILE` with plugin `pdf 0.1.0`\n  caused by: encrypted: the \
-             file needs a password\n\nhint: save a copy without the password, in your PDF program \
-             or with `qpdf --decrypt`, and use that\n",
+             file needs a password\n\nhint: run the command again with `--password-file PATH`: the \
+             first line of PATH, or of standard input where PATH is `-`, is the password\n",
         );
     }
 }

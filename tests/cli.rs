@@ -101,14 +101,20 @@ Options:
           Import documents that PageIndex Cloud has, by their ids
       --via <SERVICE>
           Send PDFs to a service, `pageindex-cloud`, have it convert them, and import the result
+      --pageindex-threshold <N>
+          Keep pages and sections of documents from so many pages on [default: `pageindex_threshold`
+          in config.yaml, else 20]
       --reconvert
-          Convert again what is in already, where another converter, or another version, made it
+          Convert again what is in already, where another converter, version or threshold made it
       --dry-run
           Say what would be done; convert and write nothing
       --no-cache
           Convert again what was converted before, and keep nothing for later [env: KBHOST_NO_CACHE]
       --strict
           Fail a document whose converter tried what it may not: a socket, a link, a way out
+      --password-file <PATH>
+          Open documents with the password in the first line of this file, `-` for standard input;
+          built-in converters alone get it
       --lock-timeout <SECONDS>
           How long to wait for the lock [default: 60 on a terminal, else 10]
       --no-wait

@@ -33,8 +33,10 @@ mod long_documents;
 mod manifest;
 mod members;
 mod openkb;
+mod options;
 mod order;
 mod pages;
+mod passwords;
 mod peer_faults;
 mod plugins;
 #[cfg(all(feature = "fault-points", target_os = "linux"))]
@@ -49,6 +51,7 @@ mod registry;
 mod remove;
 mod sandbox;
 mod scale;
+mod scans;
 mod scenarios;
 mod signals;
 #[cfg(feature = "fault-points")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, at, never, select_biased};
 
-use crate::kb::{CheckpointKey, ContentHash, DocName, KbPath, SafeLine, Seq};
+use crate::kb::{CheckpointKey, ContentHash, DocName, KbPath, PageRanges, SafeLine, Seq};
 use crate::mutation::MutationError;
 use crate::prepare::{
     CheckpointRequest, Message, Preparations, PrepareError, PreparedDocument, SkipReason,
@@ -30,6 +30,8 @@ pub struct Receipt {
     pub summary: KbPath,
     /// Whether an earlier version of it was replaced.
     pub updated: bool,
+    /// Pages without text that show a picture of it.
+    pub needs_ocr: Option<PageRanges>,
     /// Of the converter, and of the commit: hand edits kept aside.
     pub warnings: Vec<SafeLine>,
 }

@@ -96,6 +96,9 @@ pub enum EnumerateError {
     /// A named path inside the KB's own `wiki/` or `.openkb/`.
     #[error("add `{0}`: it belongs to the knowledge base itself")]
     OwnFile(String),
+    /// The file of the password.
+    #[error("add `{0}`: it holds the password")]
+    Secret(String),
     /// Its name stands for text and its content for a format that no converter takes.
     #[error("convert `{0}`: it is {1} by its content, which no converter takes")]
     Misnamed(String, &'static str),
@@ -173,6 +176,8 @@ pub struct Filter<'a> {
     pub kind_of: &'a dyn Fn(&Met<'_>) -> Kind,
     /// The KB, whose own files are left out; `None` for `convert`.
     pub kb: Option<&'a KbRoot>,
+    /// Device and inode of a file that is no input, since it holds a secret; a walk passes it over.
+    pub secret: Option<(u64, u64)>,
 }
 
 /// Lists the inputs: files as named, folders recursively. Leaves out the KB itself, hidden files,
@@ -249,6 +254,11 @@ fn identity_of(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+/// What a walk found, as the system tells it apart from all others; `None` where it is gone.
+fn found_identity(entry: &ignore::DirEntry) -> Option<(u64, u64)> {
+    entry.metadata().ok().map(|metadata| identity_of(&metadata))
+}
+
 /// The inputs found so far.
 struct Listing<'a> {
     filter: &'a Filter<'a>,
@@ -273,6 +283,9 @@ impl Listing<'_> {
         }
         if self.own.hold(&canonical) {
             return self.refuse(path, EnumerateError::OwnFile(shown(path)));
+        }
+        if self.filter.secret == Some(identity_of(&metadata)) {
+            return self.refuse(path, EnumerateError::Secret(shown(path)));
         }
         if metadata.is_dir() {
             return self.walk(path, &canonical);
@@ -309,6 +322,9 @@ impl Listing<'_> {
             tracing::warn!(folder = %shown(entry.path()), %error, "part of an ignore file has no effect");
         }
         if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+            return;
+        }
+        if self.filter.secret.is_some() && self.filter.secret == found_identity(entry) {
             return;
         }
         let kind = self.kind_of(entry.path(), &entry.file_name().to_string_lossy(), false);
@@ -534,6 +550,7 @@ mod tests {
             let filter = Filter {
                 kind_of: &kind,
                 kb: self.kb.as_ref(),
+                secret: None,
             };
             sources(&paths, &filter)
         }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::args::{AddArgs, ConversionArgs};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::plugin::stale;
+use super::password;
+use super::plugin::stale::Present;
 use super::report::{Reporter, Summary};
 use super::settings::{Settings, cloud_workers, workers};
 use super::signals::Signals;
@@ -13,11 +14,11 @@ use super::ui::Ui;
 use super::{cloud, dry_run, engine};
 use crate::commit::{self, SerialOwner, StopCause};
 use crate::enumerate::{self, Filter, Inputs, Kind, Met};
-use crate::kb::config::Config;
+use crate::kb::config::{Config, converter_options};
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, KbRoot, layout};
 use crate::mutation::{AcquireError, MutationError, Owner, OwnerOptions};
-use crate::plugin::{Allowance, Listener, PluginSet};
+use crate::plugin::{Allowance, Listener, Password, PluginSet};
 use crate::prepare::{self, Asked, Preparations, StagingRoot};
 
 /// Adds what `args` names.
@@ -30,6 +31,7 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
     let config = Config::read(&root)?;
     let ids = cloud::ids(&args.from_pageindex_cloud)?;
     let plugins = Arc::new(engine::plugins(args.plugin.as_deref())?);
+    let password = password::read(args.password.password_file.as_deref(), &plugins)?;
     let is_cloud = args.via.is_some() || !ids.is_empty();
     // What is sent is what was meant: no other kind of file goes through the service.
     let via = match (is_cloud, args.dry_run) {
@@ -37,9 +39,16 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         _ => None,
     };
     let inputs = if ids.is_empty() {
-        files(args, &plugins, &root)?
+        files(args, &plugins, &root, password.as_ref())?
     } else {
         Inputs::of_remote(&ids)
+    };
+    let threshold = args
+        .pageindex_threshold
+        .unwrap_or(config.pageindex_threshold);
+    let present = Present {
+        plugins: Arc::clone(&plugins),
+        options: converter_options(threshold),
     };
     let catalogue = Catalogue::open(&root)?;
     let allowance = engine::allowance(ui, config.limits);
@@ -50,8 +59,8 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
     };
     let mut reporter = Reporter::new(ui, &inputs, accepted, args.dry_run);
     if args.dry_run {
-        let reconvert = args.reconvert.then_some(&*plugins);
         let bytes_max = allowance.input_bytes_max();
+        let reconvert = args.reconvert.then_some(&present);
         dry_run::tell(inputs, &catalogue, bytes_max, reconvert, &mut reporter)?;
         return Ok(exit(&reporter.finish(other_kinds, None), None, None));
     }
@@ -70,11 +79,12 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
         signals,
         jobs,
         conversion: args.conversion,
+        password,
         allowance,
         reconvert: args.reconvert,
         via,
         root,
-        plugins,
+        present,
     };
     let stop = run.run(inputs, catalogue, &mut reporter)?;
     let summary = reporter.finish(other_kinds, stop.as_ref());
@@ -84,10 +94,11 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &AddArgs) -> Result<Ex
 /// An `add` that is ready to start.
 struct Run {
     root: Arc<KbRoot>,
-    plugins: Arc<PluginSet>,
+    present: Present,
     signals: Signals,
     jobs: usize,
     conversion: ConversionArgs,
+    password: Option<Arc<Password>>,
     allowance: Allowance,
     reconvert: bool,
     via: Option<prepare::Via>,
@@ -129,30 +140,31 @@ impl Run {
         listener: Option<Listener>,
     ) -> Result<Preparations, CommandError> {
         if self.via.is_none() {
-            engine::load(&self.plugins, &inputs.sources)?;
+            engine::load(&self.present.plugins, &inputs.sources)?;
         }
         let staging = Arc::new(open_staging(&self.root)?);
         let catalogue = Arc::new(Mutex::new(catalogue));
         let resumed = Arc::clone(&catalogue);
-        let reconvert = self.reconvert.then(|| Arc::clone(&self.plugins));
+        let reconvert = self.reconvert.then(|| self.present.clone());
         let options = prepare::Options {
             jobs: self.jobs,
             allowance: self.allowance.clone(),
-            converter_options: Vec::new(),
+            converter_options: self.present.options.clone(),
+            password: self.password.clone(),
             via: self.via.clone(),
             // Who waits for a service wants to know what for; other conversions take seconds.
             listener: listener.filter(|_| self.via.is_some()),
             cache: engine::prepare_cache(self.conversion),
             strict: self.conversion.strict,
             again: self.reconvert,
-            is_known: Box::new(move |asked| is_known(&catalogue, asked, reconvert.as_deref())),
+            is_known: Box::new(move |asked| is_known(&catalogue, asked, reconvert.as_ref())),
             resume: Box::new(move |key| {
                 let catalogue = resumed.lock().unwrap_or_else(PoisonError::into_inner);
                 catalogue.checkpoint(key)
             }),
             cancel: Arc::clone(&self.signals.cancel),
         };
-        let plugins = Arc::clone(&self.plugins);
+        let plugins = Arc::clone(&self.present.plugins);
         Ok(prepare::start(inputs, plugins, staging, options))
     }
 
@@ -180,29 +192,32 @@ fn open_staging(root: &KbRoot) -> Result<StagingRoot, CommandError> {
 }
 
 /// Under which digest the registry had an input when the run began, and, if others than `reconvert`
-/// are not to be left at that, whether one of these made the document. When it cannot be read the
+/// are not to be left at that, whether they made the document. When it cannot be read the
 /// document is prepared, and the owner finds out under the lock.
 fn is_known(
     catalogue: &Mutex<Catalogue>,
     asked: Asked<'_>,
-    reconvert: Option<&PluginSet>,
+    reconvert: Option<&Present>,
 ) -> Option<ContentHash> {
     let catalogue = catalogue.lock().unwrap_or_else(PoisonError::into_inner);
     match asked {
         Asked::Remote(id) => Some(catalogue.by_remote_id(id).ok()??.hash),
         Asked::Bytes(hash, media_type) => {
             let row = catalogue.by_hash(hash).ok()??;
-            let is_settled = reconvert.is_none_or(|plugins| {
-                let makers = plugins.makers(media_type);
-                stale::is_of(&catalogue, &row, &makers).unwrap_or(false)
-            });
+            let is_settled = reconvert
+                .is_none_or(|present| present.made(&catalogue, &row, media_type).unwrap_or(false));
             is_settled.then_some(row.hash)
         }
     }
 }
 
 /// The files that `args` names.
-fn files(args: &AddArgs, plugins: &PluginSet, root: &KbRoot) -> Result<Inputs, CommandError> {
+fn files(
+    args: &AddArgs,
+    plugins: &PluginSet,
+    root: &KbRoot,
+    password: Option<&Arc<Password>>,
+) -> Result<Inputs, CommandError> {
     let _span = tracing::info_span!("enumerate").entered();
     let sent = args.via.map(|_| plugins.cloud()).transpose()?;
     let filter = Filter {
@@ -219,6 +234,7 @@ fn files(args: &AddArgs, plugins: &PluginSet, root: &KbRoot) -> Result<Inputs, C
             }
         },
         kb: Some(root),
+        secret: password.map(|password| password.file()),
     };
     Ok(enumerate::sources(&args.paths, &filter))
 }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::error::CommandError;
 use super::exit::Exit;
+use super::password::PasswordError;
 use crate::authoring::BuildError;
 use crate::egress::EgressError;
 use crate::enumerate::EnumerateError;
@@ -83,6 +84,7 @@ pub(super) fn advice(error: &CommandError) -> Advice {
         CommandError::Egress(error) => of_egress(error),
         CommandError::Trust(error) => of_trust(error),
         CommandError::Ask { about, error } => of_job(&error.failure, about),
+        CommandError::Password(error) => of_password(error),
         CommandError::Prepare {
             display,
             error,
@@ -584,6 +586,11 @@ fn of_enumerate(error: &EnumerateError) -> Advice {
             "misnamed",
             "`kbhost formats` lists what is taken; `--plugin FILE.wasm` names another converter",
         ),
+        EnumerateError::Secret(_) => Advice::new(
+            Exit::Failed,
+            "password",
+            "name the documents alone, and the file of the password with `--password-file`",
+        ),
         EnumerateError::NameNotUtf8(_) => Advice::new(
             Exit::Failed,
             "name-not-utf8",
@@ -675,8 +682,18 @@ fn of_converter(error: &ConvertError, display: &str) -> Advice {
         ),
         ConvertError::Encrypted(_) => failed(
             "encrypted",
-            "save a copy without the password, in your PDF program or with `qpdf --decrypt`, and \
-             use that",
+            "run the command again with `--password-file PATH`: the first line of PATH, or of standard \
+             input where PATH is `-`, is the password",
+        ),
+        ConvertError::WrongPassword => failed(
+            "encrypted",
+            "the password is the first line of what `--password-file` names, every blank of it; documents \
+             with other passwords take a run each",
+        ),
+        ConvertError::Withheld(_) => failed(
+            "encrypted",
+            "only converters that come with kbhost are given passwords: save a copy without it, in its \
+             own program or with `qpdf --decrypt`, and use that",
         ),
         ConvertError::TooLarge(_) => failed(
             "too-large",
@@ -709,6 +726,24 @@ fn of_converter(error: &ConvertError, display: &str) -> Advice {
         ConvertError::Internal(_) => failed(
             "plugin-internal",
             "report it to the author of the plugin, or try another one with `--plugin FILE.wasm`",
+        ),
+    }
+}
+
+fn of_password(error: &PasswordError) -> Advice {
+    let usage = |hint: &str| Advice::new(Exit::Usage, "password", hint);
+    match error {
+        PasswordError::Path(error) => of_path(error),
+        PasswordError::Folder(_) => usage("name the file that holds it: `--password-file PATH`"),
+        PasswordError::Terminal(_) => usage(
+            "pipe it in, as `pass show NAME | kbhost add PATH --password-file -` does, or name a file",
+        ),
+        PasswordError::Invalid { .. } => usage(
+            "the first line of what `--password-file` names is the password, as it is; `head -n 1` shows it",
+        ),
+        PasswordError::Foreign(_) => usage(
+            "only converters that come with kbhost are given passwords: leave out `--plugin` or \
+             `--password-file`",
         ),
     }
 }

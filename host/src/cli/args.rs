@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use super::show::PageRanges;
 use crate::authoring::Language;
-use crate::kb::config::{Jobs, parse_jobs};
+use crate::kb::PageRanges;
+use crate::kb::config::{Jobs, parse_jobs, parse_threshold};
 use crate::kb::tree::NodeId;
 
 /// A lock that is not free after a day is somebody's mistake.
@@ -84,7 +84,7 @@ pub(super) enum CommandArgs {
     /// Convert one file to Markdown, without a knowledge base
     Convert(ConvertArgs),
     /// List the documents
-    List,
+    List(ListArgs),
     /// Show where the knowledge base is and what is in it
     Status,
     /// Print a document's text
@@ -121,7 +121,7 @@ impl CommandArgs {
             Self::Add(_) => "add",
             Self::Cloud(_) => "cloud",
             Self::Convert(_) => "convert",
-            Self::List => "list",
+            Self::List(_) => "list",
             Self::Status => "status",
             Self::Show(_) => "show",
             Self::Search(_) => "search",
@@ -169,12 +169,16 @@ pub(super) struct AddArgs {
     pub(super) plugin: Option<PathBuf>,
     /// Import documents that PageIndex Cloud has, by their ids
     #[arg(long, value_name = "DOC_ID", num_args = 1..,
-        conflicts_with_all = ["paths", "plugin", "via", "reconvert"])]
+        conflicts_with_all = ["paths", "plugin", "via", "reconvert", "password_file", "pageindex_threshold"])]
     pub(super) from_pageindex_cloud: Vec<String>,
     /// Send PDFs to a service, `pageindex-cloud`, have it convert them, and import the result
-    #[arg(long, value_name = "SERVICE", hide_possible_values = true, conflicts_with_all = ["plugin", "reconvert"])]
+    #[arg(long, value_name = "SERVICE", hide_possible_values = true,
+        conflicts_with_all = ["plugin", "reconvert", "password_file", "pageindex_threshold"])]
     pub(super) via: Option<Via>,
-    /// Convert again what is in already, where another converter, or another version, made it
+    /// Keep pages and sections of documents from so many pages on [default: `pageindex_threshold` in config.yaml, else 20]
+    #[arg(long, value_name = "N", value_parser = parse_threshold)]
+    pub(super) pageindex_threshold: Option<u32>,
+    /// Convert again what is in already, where another converter, version or threshold made it
     #[arg(long)]
     pub(super) reconvert: bool,
     /// Say what would be done; convert and write nothing
@@ -182,6 +186,8 @@ pub(super) struct AddArgs {
     pub(super) dry_run: bool,
     #[command(flatten)]
     pub(super) conversion: ConversionArgs,
+    #[command(flatten)]
+    pub(super) password: PasswordArgs,
     #[command(flatten)]
     pub(super) lock: LockArgs,
 }
@@ -222,6 +228,14 @@ pub(super) struct ConversionArgs {
     /// Fail a document whose converter tried what it may not: a socket, a link, a way out
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+/// What every command takes that may meet documents under a password.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct PasswordArgs {
+    /// Open documents with the password in the first line of this file, `-` for standard input; built-in converters alone get it
+    #[arg(long, value_name = "PATH")]
+    pub(super) password_file: Option<PathBuf>,
 }
 
 /// What every command takes that waits for the lock.
@@ -360,6 +374,8 @@ pub(super) struct VerifyArgs {
     /// The component that converted them
     #[arg(long, value_name = "FILE.wasm")]
     pub(super) plugin: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) password: PasswordArgs,
 }
 
 #[derive(Args, Debug)]
@@ -522,6 +538,15 @@ pub(super) struct ConvertArgs {
     pub(super) force: bool,
     #[command(flatten)]
     pub(super) conversion: ConversionArgs,
+    #[command(flatten)]
+    pub(super) password: PasswordArgs,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// Only those with pages that have no text and show a picture of it
+    #[arg(long)]
+    pub(super) needs_ocr: bool,
 }
 
 #[derive(Args, Debug)]

@@ -9,6 +9,7 @@ use super::args::ConvertArgs;
 use super::engine;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::password;
 use super::report::is_cancelled;
 use super::show;
 use super::signals::Signals;
@@ -16,8 +17,8 @@ use super::terminal::one_line;
 use super::ui::Ui;
 use crate::enumerate::{self, Filter, Source};
 use crate::kb::shell_word as word;
-use crate::kb::{PathError, names};
-use crate::plugin::{PluginIdentity, PluginSet};
+use crate::kb::{PageRanges, PathError, names};
+use crate::plugin::{Password, PluginIdentity, PluginSet};
 use crate::prepare::{PrepareError, PreparedDocument, StagingRoot};
 
 #[derive(Serialize)]
@@ -26,6 +27,7 @@ struct Answer<'a> {
     title: &'a str,
     media_type: &'a str,
     pages: Option<u32>,
+    needs_ocr: Option<&'a PageRanges>,
     plugin: &'a PluginIdentity,
     images: usize,
     members: usize,
@@ -48,13 +50,21 @@ pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError>
         });
     }
     let plugins = engine::plugins(args.plugin.as_deref())?;
-    let source = the_source(&args.file, &plugins)?;
+    let password = password::read(args.password.password_file.as_deref(), &plugins)?;
+    let source = the_source(&args.file, &plugins, password.as_ref())?;
     engine::load(&plugins, [&source])?;
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let scratch = scratch_dir()?;
     let staging = StagingRoot::open(scratch.path())?;
     let cancel = Arc::clone(&signals.cancel);
-    let prepared = engine::prepare_one(&source, &plugins, &staging, args.conversion, cancel);
+    let prepared = engine::prepare_one(
+        &source,
+        &plugins,
+        &staging,
+        args.conversion,
+        password.as_ref(),
+        cancel,
+    );
     let document = match prepared {
         Ok(document) => document,
         Err(error) => return Err(failed(error, source.display, &plugins, &signals)),
@@ -67,10 +77,15 @@ pub(super) fn run(ui: &mut Ui, args: &ConvertArgs) -> Result<Exit, CommandError>
 }
 
 /// The file as an input, by the same rules as `add`.
-fn the_source(file: &Path, plugins: &PluginSet) -> Result<Source, CommandError> {
+fn the_source(
+    file: &Path,
+    plugins: &PluginSet,
+    password: Option<&Arc<Password>>,
+) -> Result<Source, CommandError> {
     let filter = Filter {
         kind_of: &|met| plugins.kind_of(met),
         kb: None,
+        secret: password.map(|password| password.file()),
     };
     let mut inputs = enumerate::sources(&[file.to_owned()], &filter);
     if let Some(input) = inputs.unreadable.pop() {
@@ -134,6 +149,7 @@ fn deliver(
             title: document.analysis.title.as_str(),
             media_type: &document.media_type,
             pages: document.page_count,
+            needs_ocr: document.needs_ocr.as_ref(),
             plugin: &document.plugin,
             images: document.images.len(),
             members: document.members.len(),

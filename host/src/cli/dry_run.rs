@@ -9,12 +9,11 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::error::CommandError;
-use super::plugin::stale;
+use super::plugin::stale::Present;
 use super::report::{DocumentReport, Reporter, Status, already_in};
 use crate::enumerate::{Inputs, Source, Unreadable};
 use crate::kb::registry::Catalogue;
 use crate::kb::{ContentHash, DocName, PathError, Seq, SourceKey};
-use crate::plugin::PluginSet;
 use crate::prepare::PrepareError;
 
 /// Bytes read at once: large enough that system calls do not show, small enough for the stack's
@@ -29,8 +28,8 @@ enum Outcome {
     Fail(Box<PrepareError>),
 }
 
-/// Tells in input order what would become of the inputs; what others made than `reconvert` would is
-/// made again.
+/// Tells in input order what would become of the inputs; what `reconvert` would make
+/// otherwise is made again.
 ///
 /// # Errors
 /// If the registry cannot be read.
@@ -38,7 +37,7 @@ pub(super) fn tell(
     inputs: Inputs,
     catalogue: &Catalogue,
     bytes_max: u64,
-    reconvert: Option<&PluginSet>,
+    reconvert: Option<&Present>,
     reporter: &mut Reporter<'_>,
 ) -> Result<(), CommandError> {
     let mut known: HashMap<SourceKey, DocName> = catalogue
@@ -95,7 +94,7 @@ fn outcome(
     source: &Source,
     catalogue: &Catalogue,
     bytes_max: u64,
-    reconvert: Option<&PluginSet>,
+    reconvert: Option<&Present>,
     known: &mut HashMap<SourceKey, DocName>,
     seen: &mut HashMap<ContentHash, Seq>,
 ) -> Result<Outcome, CommandError> {
@@ -109,8 +108,8 @@ fn outcome(
     };
     if let Some(row) = catalogue.by_hash(&hash)? {
         let made_anew = match reconvert {
-            Some(plugins) if row.comes_from(&source.key) => {
-                !stale::is_of(catalogue, &row, &plugins.makers(media_type))?
+            Some(present) if row.comes_from(&source.key) => {
+                !present.made(catalogue, &row, media_type)?
             }
             _ => false,
         };

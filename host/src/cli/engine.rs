@@ -9,8 +9,10 @@ use super::error::CommandError;
 use super::plugin::Meant;
 use super::ui::Ui;
 use crate::enumerate::Source;
-use crate::kb::config::Narrowing;
-use crate::plugin::{Allowance, CacheDir, Limits, Plugin, PluginError, PluginSet, Surroundings};
+use crate::kb::config::{Config, Narrowing, converter_options};
+use crate::plugin::{
+    Allowance, CacheDir, Limits, Password, Plugin, PluginError, PluginSet, Surroundings,
+};
 use crate::prepare::{
     self, PrepareCache, PrepareError, PreparedDocument, Single, StagingError, StagingRoot,
 };
@@ -124,6 +126,7 @@ pub(super) fn prepare_one(
     plugins: &PluginSet,
     staging: &StagingRoot,
     conversion: ConversionArgs,
+    password: Option<&Arc<Password>>,
     cancel: Arc<AtomicBool>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
     let cache = prepare_cache(conversion);
@@ -132,7 +135,8 @@ pub(super) fn prepare_one(
             limits: limits(),
             kb: Narrowing::default(),
         },
-        options: &[],
+        options: &converter_options(Config::default().pageindex_threshold),
+        password,
         cache: cache.as_ref(),
         strict: conversion.strict,
         surroundings: Surroundings::default(),
@@ -144,29 +148,43 @@ pub(super) fn prepare_one(
     prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
 }
 
-/// Prepares an input once more, with this converter and without the cache; the files that it refers to lie in `assets_dir`.
+/// How to prepare an input once more.
+pub(super) struct Again<'a> {
+    /// By whom.
+    pub(super) converter: &'a Plugin,
+    /// Within what.
+    pub(super) allowance: &'a Allowance,
+    /// With which options.
+    pub(super) options: &'a [(String, String)],
+    /// With which password, if it needs one.
+    pub(super) password: Option<&'a Arc<Password>>,
+    /// Where the files lie that it refers to.
+    pub(super) assets_dir: &'a Path,
+    /// Set to stop.
+    pub(super) cancel: Arc<AtomicBool>,
+}
+
+/// Prepares an input once more, without the cache.
 ///
 /// # Errors
 /// As the worker pool would report it.
 pub(super) fn prepare_again(
     source: &Source,
     plugins: &PluginSet,
-    converter: &Plugin,
-    allowance: &Allowance,
     staging: &StagingRoot,
-    assets_dir: &Path,
-    cancel: Arc<AtomicBool>,
+    again: Again<'_>,
 ) -> Result<PreparedDocument, Box<PrepareError>> {
     let single = Single {
-        allowance,
-        options: &[],
+        allowance: again.allowance,
+        options: again.options,
+        password: again.password,
         cache: None,
         strict: false,
         surroundings: Surroundings::default(),
-        converter: Some(converter),
+        converter: Some(again.converter),
         service: None,
-        assets_dir: Some(assets_dir),
-        cancel,
+        assets_dir: Some(again.assets_dir),
+        cancel: again.cancel,
     };
     prepare::prepare_one(source, plugins, staging, &single).map_err(Box::new)
 }

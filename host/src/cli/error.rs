@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::advice::{Advice, advice, of_acquire};
 use super::exit::Exit;
+use super::password::PasswordError;
 use super::terminal::one_line;
 use crate::authoring::BuildError;
 use crate::egress::EgressError;
@@ -71,6 +72,9 @@ pub(super) enum CommandError {
     /// A KB is not to be trusted.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// There is no password to use.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
     /// One input could not be prepared.
     #[error("{}", preparation(.display, .error))]
     Prepare {
@@ -321,7 +325,7 @@ mod tests {
         );
         assert_eq!(report.causes, ["encrypted: needs a password"]);
         assert_eq!(report.code, "encrypted");
-        assert!(report.hint.unwrap().contains("without the password"));
+        assert!(report.hint.unwrap().contains("`--password-file PATH`"));
     }
 
     #[test]

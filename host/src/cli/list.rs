@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::args::ListArgs;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::settings::Settings;
@@ -17,26 +18,55 @@ struct Answer<'a> {
     documents: &'a [DocumentRow],
 }
 
-/// Lists all documents in order of their first registration. Starts no engine and takes no lock.
+/// Characters of a list of pages in a cell.
+const RANGES_CHARS_MAX: usize = 24;
+
+/// Lists the documents in order of their first registration. Starts no engine and takes no lock.
 ///
 /// # Errors
 /// If there is no KB or its registry cannot be read.
-pub(super) fn run(ui: &mut Ui, settings: &Settings) -> Result<Exit, CommandError> {
+pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ListArgs) -> Result<Exit, CommandError> {
     let root = Arc::new(KbRoot::resolve(&settings.candidates)?);
-    let documents = Catalogue::open(&root)?.documents()?;
+    let mut documents = Catalogue::open(&root)?.documents()?;
+    let total = documents.len();
+    documents.retain(|row| !args.needs_ocr || row.needs_ocr.is_some());
     if ui.json() {
         ui.answer(Answer {
             documents: &documents,
         });
+    } else if documents.is_empty() && total > 0 {
+        ui.note("No document needs OCR.");
     } else if documents.is_empty() {
         ui.note("No documents yet.");
         ui.hint("add some with `kbhost add PATH`");
     } else {
-        for line in table(&documents).lines(ui.columns(), ui.stdout().colour) {
+        for line in lines(&documents, ui.columns(), ui.stdout().colour) {
             ui.line(&line);
         }
     }
     Ok(Exit::Done)
+}
+
+/// The table; with a column of the pages that need OCR where there are any.
+fn lines(documents: &[DocumentRow], columns: Option<usize>, colour: bool) -> Vec<String> {
+    if documents.iter().all(|row| row.needs_ocr.is_none()) {
+        return table(documents).lines(columns, colour);
+    }
+    let with_ocr = |row: &DocumentRow| {
+        let [name, kind, pages, day, title] = cells(row);
+        let needs_ocr = row.needs_ocr.as_ref();
+        let needs_ocr =
+            needs_ocr.map(|pages| SafeLine::with_max(&pages.to_string(), RANGES_CHARS_MAX));
+        let needs_ocr = needs_ocr.map(|pages| pages.to_string()).unwrap_or_default();
+        [name, kind, pages, needs_ocr, day, title]
+    };
+    let table = Table {
+        header: ["Name", "Type", "Pages", "Needs OCR", "Added", "Title"],
+        right: [false, false, true, false, false, false],
+        elastic: &[5, 0],
+        rows: documents.iter().map(with_ocr).collect(),
+    };
+    table.lines(columns, colour)
 }
 
 fn table(documents: &[DocumentRow]) -> Table<5> {
@@ -65,7 +95,7 @@ fn cells(row: &DocumentRow) -> [String; 5] {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::kb::{ContentHash, DocName, SourceKey};
+    use crate::kb::{ContentHash, DocName, PageRanges, SourceKey};
 
     pub(in crate::cli) fn row(name: &str, title: &str) -> DocumentRow {
         DocumentRow {
@@ -84,6 +114,7 @@ pub(super) mod tests {
             added_at: Some("2026-01-02T03:04:05Z".to_owned()),
             updated_at: None,
             plugin: None,
+            needs_ocr: None,
         }
     }
 
@@ -96,6 +127,16 @@ pub(super) mod tests {
                 "Name       Type  Pages  Added       Title",
                 "a          pdf      12  2026-01-02  A [2J title",
                 "long-name  pdf      12  2026-01-02  B",
+            ]
+        );
+        let mut scan = row("scan", "C");
+        scan.needs_ocr = PageRanges::parse("1-3,7").ok();
+        assert_eq!(
+            lines(&[row("a", "A"), scan], None, false),
+            [
+                "Name  Type  Pages  Needs OCR  Added       Title",
+                "a     pdf      12             2026-01-02  A",
+                "scan  pdf      12  1-3,7      2026-01-02  C",
             ]
         );
     }

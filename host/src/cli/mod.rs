@@ -24,6 +24,7 @@ mod list;
 mod lock;
 mod logging;
 mod notes;
+mod password;
 mod plugin;
 mod recover;
 mod registry;

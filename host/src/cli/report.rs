@@ -8,9 +8,19 @@ use super::error::{CommandError, ErrorReport};
 use super::ui::Ui;
 use crate::commit::{Event, Receipt};
 use crate::enumerate::Inputs;
-use crate::kb::{DocName, Seq};
+use crate::kb::{DocName, PageRanges, SafeLine, Seq};
 use crate::plugin::{ConvertError, JobFailure, Listener};
 use crate::prepare::PrepareError;
+
+/// Documents that the line on OCR names; more are counted.
+const SCANS_MAX: usize = 5;
+
+/// Characters of a list of pages in that line.
+const RANGES_CHARS_MAX: usize = 40;
+
+/// What to do about pages that are pictures.
+const ADD_TEXT: &str =
+    "a program such as `ocrmypdf` adds the text to a file; then `kbhost add` the file again";
 
 /// What became of one input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +75,8 @@ pub(super) struct DocumentReport {
     pub(super) name: Option<String>,
     /// That document's title, if this run made it.
     pub(super) title: Option<String>,
+    /// Its pages without text that show a picture of it.
+    pub(super) needs_ocr: Option<PageRanges>,
     /// What the user should know.
     pub(super) warnings: Vec<String>,
     /// Why it is not in.
@@ -80,6 +92,7 @@ impl DocumentReport {
             status,
             name: None,
             title: None,
+            needs_ocr: None,
             warnings: Vec::new(),
             error: None,
         }
@@ -176,6 +189,8 @@ pub(super) struct Reporter<'a> {
     dry_run: bool,
     documents: Vec<DocumentReport>,
     warnings: Vec<String>,
+    /// Documents of this run that need OCR: name and pages.
+    scans: Vec<(String, PageRanges)>,
     summary: Summary,
 }
 
@@ -196,6 +211,7 @@ impl<'a> Reporter<'a> {
             dry_run,
             documents: Vec::new(),
             warnings: Vec::new(),
+            scans: Vec::new(),
             summary: Summary::default(),
         }
     }
@@ -264,6 +280,9 @@ impl<'a> Reporter<'a> {
         self.summary.count(document.status);
         self.ui.advance(&document.path);
         document.error = error.map(CommandError::report);
+        if let (Some(name), Some(pages)) = (&document.name, &document.needs_ocr) {
+            self.scans.push((name.clone(), pages.clone()));
+        }
         if self.ui.json() {
             self.documents.push(document);
             return;
@@ -316,9 +335,32 @@ impl<'a> Reporter<'a> {
                 self.ui.error(report);
             }
             self.ui.note(&self.summary.line(self.dry_run));
+            if let Some(line) = scans_line(&self.scans) {
+                self.ui.note(&line);
+                self.ui.hint(ADD_TEXT);
+            }
         }
         self.summary
     }
+}
+
+/// The documents that need OCR, in a line; `None` if there are none.
+fn scans_line(scans: &[(String, PageRanges)]) -> Option<String> {
+    let what = match scans.len() {
+        0 => return None,
+        1 => "1 document needs OCR".to_owned(),
+        count => format!("{count} documents need OCR"),
+    };
+    let named = scans.iter().take(SCANS_MAX).map(|(name, pages)| {
+        let pages = SafeLine::with_max(&pages.named(), RANGES_CHARS_MAX);
+        format!("{name} ({pages})")
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let rest = match scans.len().saturating_sub(SCANS_MAX) {
+        0 => String::new(),
+        more => format!(", and {more} more: `kbhost list --needs-ocr` lists them"),
+    };
+    Some(format!("{what}: {named}{rest}"))
 }
 
 fn committed(seq: Seq, display: String, receipt: &Receipt) -> DocumentReport {
@@ -330,6 +372,7 @@ fn committed(seq: Seq, display: String, receipt: &Receipt) -> DocumentReport {
     DocumentReport {
         name: Some(receipt.name.to_string()),
         title: Some(receipt.title.to_string()),
+        needs_ocr: receipt.needs_ocr.clone(),
         warnings: receipt.warnings.iter().map(ToString::to_string).collect(),
         ..DocumentReport::new(seq, display, status)
     }
@@ -418,6 +461,7 @@ mod tests {
                 summary: layout::summary_page(&name),
                 name,
                 updated,
+                needs_ocr: updated.then(|| PageRanges::parse("1-3,7").unwrap()),
                 warnings: vec![SafeLine::new("no images")],
             },
         }
@@ -476,7 +520,9 @@ mod tests {
              error: failed to convert `docs/d.md`: the file is empty\n\n\
              hint: look at the file, `ls -l docs/d.md`: its content may have been lost in a copy\n\
              warning: log.md is a directory\n\
-             1 added, 1 updated, 1 skipped, 1 failed, 2 not tried; 4 files of other kinds skipped\n"
+             1 added, 1 updated, 1 skipped, 1 failed, 2 not tried; 4 files of other kinds skipped\n\
+             1 document needs OCR: b (pages 1-3,7)\n\
+             hint: a program such as `ocrmypdf` adds the text to a file; then `kbhost add` the file again\n"
         );
         assert_eq!(summary.not_tried, 2);
     }
@@ -487,7 +533,7 @@ mod tests {
         assert_eq!(err, "");
         assert!(
             out.starts_with(
-                r#"{"kbhost":1,"command":"add","dry_run":false,"documents":[{"seq":0,"path":"docs/a.md","status":"added","name":"a","title":"A title","warnings":["no images"],"error":null},"#
+                r#"{"kbhost":1,"command":"add","dry_run":false,"documents":[{"seq":0,"path":"docs/a.md","status":"added","name":"a","title":"A title","needs_ocr":null,"warnings":["no images"],"error":null},"#
             ),
             "{out}"
         );
@@ -514,7 +560,31 @@ mod tests {
             "not_tried",
         ];
         assert_eq!(statuses, expected);
+        assert_eq!(documents[1]["needs_ocr"], "1-3,7");
         assert_eq!(documents[3]["error"]["code"], "empty");
+    }
+
+    #[test]
+    fn few_documents_that_need_ocr_are_named() {
+        let scan = |number: u32| {
+            let pages = PageRanges::of((1..40).map(|page| 2 * page..=2 * page).collect());
+            (format!("d{number}"), pages)
+        };
+        let scans: Vec<_> = (0..7).map(scan).collect();
+        assert_eq!(scans_line(&[]), None);
+        let line = scans_line(&scans).unwrap();
+        assert!(
+            line.starts_with("7 documents need OCR: d0 (pages 2,4,6,"),
+            "{line}"
+        );
+        assert!(
+            line.ends_with("), and 2 more: `kbhost list --needs-ocr` lists them"),
+            "{line}"
+        );
+        assert!(!line.contains("d5") && line.len() < 400, "{line}");
+        let line = scans_line(&scans[..2]).unwrap();
+        assert!(line.starts_with("2 documents need OCR: d0"), "{line}");
+        assert!(line.ends_with(')'), "{line}");
     }
 
     #[test]

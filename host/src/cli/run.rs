@@ -122,7 +122,7 @@ fn dispatch(ui: &mut Ui, settings: &Settings, command: &CommandArgs) -> Result<E
         CommandArgs::Add(args) => add::run(ui, settings, args),
         CommandArgs::Cloud(args) => cloud::run(ui, settings, args),
         CommandArgs::Convert(args) => convert::run(ui, args),
-        CommandArgs::List => list::run(ui, settings),
+        CommandArgs::List(args) => list::run(ui, settings, args),
         CommandArgs::Status => status::run(ui, settings),
         CommandArgs::Show(args) => show::run(ui, settings, args),
         CommandArgs::Search(args) => search::run(ui, settings, args),

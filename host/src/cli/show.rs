@@ -1,7 +1,6 @@
 //! `show`: prints the text of a document, or parts of a long one.
 
 mod long;
-mod ranges;
 
 use std::sync::Arc;
 
@@ -19,7 +18,6 @@ use crate::kb::{KbPath, KbRoot, SafeLine, layout};
 use crate::mutation::{OwnerOptions, PageReader};
 
 use long::Wanted;
-pub(super) use ranges::PageRanges;
 
 /// No page is larger: a converter's whole output is bounded by as much.
 const PAGE_BYTES_MAX: u64 = 1 << 30;
@@ -42,6 +40,14 @@ pub(super) fn run(ui: &mut Ui, settings: &Settings, args: &ShowArgs) -> Result<E
     // Under the same lock as the page: both are of one commit.
     let catalogue = Catalogue::open(&root)?;
     let document = the_one(catalogue.find(&args.document)?, "show", &args.document)?;
+    if let Some(pages) = &document.needs_ocr {
+        let named = pages.named();
+        let need = match named.starts_with("pages") {
+            true => "need",
+            false => "needs",
+        };
+        ui.note(&format!("note: no text on {named}, which {need} OCR"));
+    }
     if let Some(wanted) = Wanted::of(args) {
         return long::run(ui, reader, &catalogue, &document, &wanted);
     }

@@ -8,20 +8,23 @@ use serde::Serialize;
 
 use super::args::VerifyArgs;
 use super::convert::scratch_dir;
-use super::engine;
+use super::engine::{self, Again};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::password;
 use super::report::is_cancelled;
 use super::settings::Settings;
 use super::show::the_one;
 use super::signals::Signals;
 use super::ui::Ui;
 use crate::enumerate::Source;
-use crate::kb::config::Config;
+use crate::kb::config::{Config, PAGEINDEX_THRESHOLD, parse_threshold};
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::{DocName, KbRoot, SafeLine, Seq, layout};
-use crate::plugin::{Allowance, Plugin, PluginSet, is_cloud_world};
-use crate::prepare::{Converter, Granted, Provenance, StagingRoot};
+use crate::plugin::{
+    Allowance, ConvertError, JobFailure, Password, Plugin, PluginSet, is_cloud_world,
+};
+use crate::prepare::{Converter, Granted, PrepareError, Provenance, StagingRoot};
 
 /// What is said of one document.
 #[derive(Debug, Serialize)]
@@ -73,9 +76,11 @@ pub(super) fn run(
     let signals = Signals::install().map_err(CommandError::Signals)?;
     let scratch = scratch_dir()?;
     let nothing = scratch_dir()?;
+    let plugins = engine::plugins(args.plugin.as_deref())?;
     let verifier = Verifier {
         allowance: engine::allowance(ui, Config::read(&root)?.limits),
-        plugins: engine::plugins(args.plugin.as_deref())?,
+        password: password::read(args.password.password_file.as_deref(), &plugins)?,
+        plugins,
         staging: StagingRoot::open(scratch.path())?,
         nothing: nothing.path().to_owned(),
         signals,
@@ -141,11 +146,39 @@ fn cannot(reason: &str) -> Verdict {
     }
 }
 
+/// The options that a document was converted with, as far as they are any that could have been given:
+/// the registry may be a stranger's.
+fn options(recorded: &Provenance) -> Vec<(String, String)> {
+    let known = |(key, value): &&(String, String)| {
+        key == PAGEINDEX_THRESHOLD && parse_threshold(value).is_ok()
+    };
+    recorded.options.iter().filter(known).cloned().collect()
+}
+
+/// A document that is not converted now. What it needs a password for cannot differ.
+fn failed(error: &PrepareError) -> Verdict {
+    if let PrepareError::Job(job) = error
+        && let JobFailure::Converter(error) = &job.failure
+    {
+        match error {
+            ConvertError::Encrypted(_) => {
+                return cannot("it is encrypted: give the password with `--password-file PATH`");
+            }
+            ConvertError::WrongPassword | ConvertError::Withheld(_) => {
+                return cannot(&error.to_string());
+            }
+            _ => {}
+        }
+    }
+    differs(&[format!("it fails now: {error}")])
+}
+
 /// What every verification shares.
 struct Verifier {
     root: Arc<KbRoot>,
     plugins: PluginSet,
     allowance: Allowance,
+    password: Option<Arc<Password>>,
     staging: StagingRoot,
     /// An empty folder: a document without assets finds none.
     nothing: PathBuf,
@@ -208,16 +241,15 @@ impl Verifier {
                 _ => return Ok(cannot("the files it refers to are gone")),
             }
         };
-        let cancel = Arc::clone(&self.signals.cancel);
-        let prepared = engine::prepare_again(
-            &source,
-            &self.plugins,
-            &plugin,
-            &self.allowance,
-            &self.staging,
+        let again = Again {
+            converter: &plugin,
+            allowance: &self.allowance,
+            options: &options(&recorded),
+            password: self.password.as_ref(),
             assets_dir,
-            cancel,
-        );
+            cancel: Arc::clone(&self.signals.cancel),
+        };
+        let prepared = engine::prepare_again(&source, &self.plugins, &self.staging, again);
         let document = match prepared {
             Ok(document) => document,
             Err(error) if error.is_of_the_kb() || is_cancelled(&error) => {
@@ -227,7 +259,7 @@ impl Verifier {
                     accepted: Vec::new(),
                 });
             }
-            Err(error) => return Ok(differs(&[format!("it fails now: {error}")])),
+            Err(error) => return Ok(failed(&error)),
         };
         let now = Provenance::of(&document);
         if let Err(error) = document.discard() {

@@ -20,7 +20,7 @@ const SOURCE: &str = "Source";
 
 /// Metadata that goes into front matter, in this order. Other keys might mean something to
 /// Obsidian (`cssclasses`, `aliases`, `publish`), and a document has no say in that.
-const METADATA_KEYS: [&str; 12] = [
+const METADATA_KEYS: [&str; 13] = [
     "author",
     "authors",
     "created",
@@ -33,6 +33,7 @@ const METADATA_KEYS: [&str; 12] = [
     "doi",
     "isbn",
     "license",
+    "needs-ocr",
 ];
 
 /// A term with the place of its page.

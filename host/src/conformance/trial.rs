@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Stop;
 use crate::enumerate::{self, Kind, Met, Source};
-use crate::kb::config::Narrowing;
+use crate::kb::config::{Config, Narrowing, converter_options};
 use crate::kb::{Seq, SourceKey};
 use crate::plugin::{Allowance, ConvertError, JobFailure, Limits, Plugin, PluginSet, Surroundings};
 use crate::prepare::{self, PrepareError, Rehearsal, Single, StagingRoot};
@@ -174,7 +174,8 @@ impl Trial<'_> {
         limits.cpu_max = limits.cpu_max.min(left.max(CALL_CPU_MIN));
         let single = Single {
             allowance: &exactly(&limits),
-            options: &[],
+            options: &converter_options(Config::default().pageindex_threshold),
+            password: None,
             cache: None,
             strict: false,
             surroundings: with.surroundings,

@@ -13,6 +13,13 @@ const CONFIG_BYTES_MAX: u64 = 256 << 10;
 /// More workers than this help nobody and exhaust file handles.
 pub const JOBS_MAX: usize = 256;
 
+/// The key, here and among the options of converters, of the number of pages from which on a document is
+/// long.
+pub const PAGEINDEX_THRESHOLD: &str = "pageindex_threshold";
+
+/// No document has so many pages: with this none is long.
+pub const PAGEINDEX_THRESHOLD_MAX: u32 = 1_000_000;
+
 /// A key of a stranger's file is told up to this many characters.
 const KEY_CHARS_MAX: usize = 40;
 
@@ -153,12 +160,18 @@ impl Config {
         .into_iter()
         .find_map(|(key, value)| value.map(|value| (key, value)));
         Ok(Self {
-            jobs: jobs.map(|(key, value)| value.check(key)).transpose()?,
+            jobs: jobs
+                .map(|(key, value)| {
+                    parse_jobs(&value.text()).map_err(|reason| (key.to_owned(), reason))
+                })
+                .transpose()?,
             openkb_export: typed.openkb_export.unwrap_or_default(),
             language: typed.language.unwrap_or(defaults.language),
-            pageindex_threshold: typed
-                .pageindex_threshold
-                .unwrap_or(defaults.pageindex_threshold),
+            pageindex_threshold: match typed.pageindex_threshold {
+                Some(threshold) => parse_threshold(&threshold.text())
+                    .map_err(|reason| (PAGEINDEX_THRESHOLD.to_owned(), reason))?,
+                None => defaults.pageindex_threshold,
+            },
             limits: Narrowing::of(typed.kbhost.unwrap_or_default().limits.unwrap_or_default())?,
         })
     }
@@ -167,11 +180,11 @@ impl Config {
 /// The file as typed.
 #[derive(Deserialize)]
 struct Typed {
-    jobs: Option<TypedJobs>,
-    file_processing_jobs: Option<TypedJobs>,
+    jobs: Option<TypedNumber>,
+    file_processing_jobs: Option<TypedNumber>,
     openkb_export: Option<OpenKbExport>,
     language: Option<String>,
-    pageindex_threshold: Option<u32>,
+    pageindex_threshold: Option<TypedNumber>,
     kbhost: Option<TypedOwn>,
 }
 
@@ -191,21 +204,41 @@ enum TypedLimit {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum TypedJobs {
-    Count(i64),
+enum TypedNumber {
+    Number(i64),
     Word(String),
     Neither(serde::de::IgnoredAny),
 }
 
-impl TypedJobs {
-    fn check(self, key: &str) -> Result<Jobs, (String, String)> {
-        let text = match &self {
-            Self::Count(count) => count.to_string(),
+impl TypedNumber {
+    /// As on the command line.
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
             Self::Word(word) => word.clone(),
             Self::Neither(_) => "…".to_owned(),
-        };
-        parse_jobs(&text).map_err(|reason| (key.to_owned(), reason))
+        }
     }
+}
+
+/// Reads from how many pages on a document is long; the error says what was wrong.
+///
+/// # Errors
+/// If it is no number from 1 to [`PAGEINDEX_THRESHOLD_MAX`].
+pub fn parse_threshold(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(pages @ 1..=PAGEINDEX_THRESHOLD_MAX) => Ok(pages),
+        _ => Err(format!(
+            "must be a number of pages from 1 to {PAGEINDEX_THRESHOLD_MAX}, not `{}`",
+            SafeLine::with_max(text, 40)
+        )),
+    }
+}
+
+/// What converters are told of a document's length, as options: sorted by key.
+#[must_use]
+pub fn converter_options(threshold: u32) -> Vec<(String, String)> {
+    vec![(PAGEINDEX_THRESHOLD.to_owned(), threshold.to_string())]
 }
 
 /// Reads `auto` or a number from 1 to [`JOBS_MAX`]; the error says what was wrong.
@@ -254,6 +287,35 @@ mod tests {
         assert_eq!(key, "");
         assert!(reason.starts_with("line 1 column 7: "), "{reason}");
         assert!(Config::parse("openkb_export: sometimes").is_err());
+    }
+
+    #[test]
+    fn documents_are_long_from_a_number_of_pages_on() {
+        let threshold = |text: &str| {
+            let text = format!("model: x\npageindex_threshold: {text}\n");
+            Config::parse(&text).map(|config| config.pageindex_threshold)
+        };
+        assert_eq!(Config::default().pageindex_threshold, 20);
+        for (text, expected) in [("1", 1), ("35", 35), ("'7'", 7), ("1000000", 1_000_000)] {
+            assert_eq!(threshold(text), Ok(expected), "{text}");
+        }
+        for bad in [
+            "0",
+            "-1",
+            "1000001",
+            "99999999999999999999",
+            "2.5",
+            "many",
+            "[1]",
+            "true",
+        ] {
+            let (key, reason) = threshold(bad).unwrap_err();
+            assert_eq!(key, "pageindex_threshold", "{bad}");
+            assert!(
+                reason.starts_with("must be a number of pages from 1 to 1000000, not `"),
+                "{reason}"
+            );
+        }
     }
 
     #[test]

@@ -167,6 +167,7 @@ fn row(
         added_at: None,
         updated_at: None,
         plugin: None,
+        needs_ocr: None,
     }
 }
 

@@ -12,8 +12,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row};
 
 use super::tree::{self, ReadError, Tree};
 use super::{
-    CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, RemoteId, SafeLine, SourceKey,
-    layout, openkb,
+    CheckpointKey, ContentHash, DocName, KbError, KbPath, KbRoot, PageRanges, RemoteId, SafeLine,
+    SourceKey, layout, openkb,
 };
 
 /// Version of the schema below, kept in `meta`.
@@ -116,7 +116,8 @@ SELECT 'an ordinal is out of range' WHERE
 
 /// The columns of a [`DocumentRow`], in its order.
 const ROW: &str = "ordinal, doc_name, hash, source_key, name, type, raw_path, source_path, title, \
-                   description, pages, size, added_at, updated_at, plugin";
+                   description, pages, size, added_at, updated_at, plugin, CASE WHEN json_valid(provenance) \
+                   THEN CAST(json_extract(provenance, '$.needs_ocr') AS TEXT) END";
 
 /// A registered document.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -152,6 +153,8 @@ pub struct DocumentRow {
     pub updated_at: Option<String>,
     /// Who converted it: name and version.
     pub plugin: Option<String>,
+    /// Pages without text that show a picture of it.
+    pub needs_ocr: Option<PageRanges>,
 }
 
 impl DocumentRow {
@@ -695,6 +698,7 @@ impl Reader {
             added_at: optional(12)?,
             updated_at: optional(13)?,
             plugin: optional(14)?,
+            needs_ocr: optional(15)?.and_then(|pages| PageRanges::told(&pages, None)),
         })
     }
 }

@@ -327,6 +327,7 @@ fn receipts(plan: &Plan<'_>) -> Vec<Receipt> {
             title: row.title.clone(),
             summary: layout::summary_page(&row.doc_name),
             updated: row.ordinal.is_some(),
+            needs_ocr: document.needs_ocr.clone(),
             warnings: document.warnings.clone(),
         })
         .collect()

@@ -171,7 +171,7 @@ fn registered_as(
 }
 
 /// Whether the document is to take the place of the one that has its bytes: it comes from the same
-/// source, or from its original in the KB, and another converter made it.
+/// source, or from its original in the KB, and another converter made it, or one with other options.
 fn is_made_anew(
     guard: &MutationGuard,
     overlay: &Overlay<'_>,
@@ -189,7 +189,7 @@ fn is_made_anew(
     }
     let recorded = guard.registry.provenance(row.ordinal)?;
     let made = recorded.as_deref().and_then(Made::of);
-    Ok(made.is_none_or(|made| made.by.digest != document.plugin.digest.0))
+    Ok(made.is_none_or(|made| !made.is_by(&document.plugin.digest, &document.options)))
 }
 
 /// Binds the final name: the one this source had before, else one made from the file's stem, with

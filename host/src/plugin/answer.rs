@@ -6,7 +6,7 @@
 use super::bindings::types;
 use super::job::{Converted, OutlineEntry, OutputFile, OutputRole};
 use super::stdio;
-use super::{AcceptedType, ConvertError, JobFailure, Limits};
+use super::{AcceptedType, ConvertError, JobFailure, Limits, Password};
 
 /// Headings of one document: a book of 10,000 pages has fewer.
 const OUTLINE_MAX: usize = 50_000;
@@ -157,19 +157,24 @@ pub(super) fn references(
         .collect())
 }
 
-/// What a converter says when it gives up, with its texts made safe lines.
-pub(super) fn refusal(error: types::ConvertError) -> ConvertError {
+/// What a converter says when it gives up, with its texts made safe lines; a text that tells the
+/// password it was given is not told.
+pub(super) fn refusal(error: types::ConvertError, password: Option<&Password>) -> ConvertError {
     use types::ConvertError as Guest;
+    let line = |why: &str| match password {
+        Some(password) if password.is_told_in(why) => Password::NOT_TOLD.to_owned(),
+        _ => stdio::line(why),
+    };
     match error {
-        Guest::Unsupported(why) => ConvertError::Unsupported(stdio::line(&why)),
-        Guest::Corrupt(why) => ConvertError::Corrupt(stdio::line(&why)),
-        Guest::Encrypted(why) => ConvertError::Encrypted(stdio::line(&why)),
-        Guest::TooLarge(why) => ConvertError::TooLarge(stdio::line(&why)),
+        Guest::Unsupported(why) => ConvertError::Unsupported(line(&why)),
+        Guest::Corrupt(why) => ConvertError::Corrupt(line(&why)),
+        Guest::Encrypted(why) => ConvertError::Encrypted(line(&why)),
+        Guest::TooLarge(why) => ConvertError::TooLarge(line(&why)),
         Guest::MissingDependency(names) => {
             let mut lines: Vec<_> = names
                 .iter()
                 .take(MISSING_MAX)
-                .map(|name| stdio::line(name))
+                .map(|name| line(name))
                 .collect();
             if names.len() > MISSING_MAX {
                 lines.push(format!("and {} more", names.len() - MISSING_MAX));
@@ -178,12 +183,12 @@ pub(super) fn refusal(error: types::ConvertError) -> ConvertError {
         }
         Guest::Cancelled => ConvertError::Cancelled,
         Guest::Timeout => ConvertError::Timeout,
-        Guest::NotFound(why) => ConvertError::NotFound(stdio::line(&why)),
-        Guest::Network(why) => ConvertError::Network(stdio::line(&why)),
-        Guest::Auth(why) => ConvertError::Auth(stdio::line(&why)),
-        Guest::Quota(why) => ConvertError::Quota(stdio::line(&why)),
-        Guest::Upstream(why) => ConvertError::Upstream(stdio::line(&why)),
-        Guest::Internal(why) => ConvertError::Internal(stdio::line(&why)),
+        Guest::NotFound(why) => ConvertError::NotFound(line(&why)),
+        Guest::Network(why) => ConvertError::Network(line(&why)),
+        Guest::Auth(why) => ConvertError::Auth(line(&why)),
+        Guest::Quota(why) => ConvertError::Quota(line(&why)),
+        Guest::Upstream(why) => ConvertError::Upstream(line(&why)),
+        Guest::Internal(why) => ConvertError::Internal(line(&why)),
     }
 }
 
@@ -380,11 +385,14 @@ mod tests {
 
     #[test]
     fn refusals_are_safe_and_short() {
-        let error = refusal(types::ConvertError::Corrupt("a\n\x1b[31m[[x]]".to_owned()));
+        let error = refusal(
+            types::ConvertError::Corrupt("a\n\x1b[31m[[x]]".to_owned()),
+            None,
+        );
         assert_eq!(error, ConvertError::Corrupt("a [31m[ [x] ]".to_owned()));
         let names = vec!["\n".to_owned() + &"x".repeat(1 << 20); 1_000];
         let ConvertError::MissingDependency(names) =
-            refusal(types::ConvertError::MissingDependency(names))
+            refusal(types::ConvertError::MissingDependency(names), None)
         else {
             panic!("another error");
         };

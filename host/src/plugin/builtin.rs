@@ -1,8 +1,9 @@
 //! The converters that come with the program: built from source beforehand, embedded by the build
 //! script with what they say of themselves, so that choosing one compiles nothing.
 
-use super::AcceptedType;
 use super::bindings::{World, is_cloud_world};
+use super::{AcceptedType, Password};
+use crate::kb::config::PAGEINDEX_THRESHOLD;
 use crate::kb::{ContentHash, PluginDigest};
 
 /// A component embedded in the program.
@@ -30,6 +31,34 @@ impl Builtin {
         let digest = ContentHash::from_hex(self.digest)
             .expect("the build script writes digests as 64 hexadecimal digits");
         PluginDigest(digest)
+    }
+
+    /// The component with this digest, whatever it is called.
+    pub(super) fn of_digest(digest: &PluginDigest) -> Option<&'static Self> {
+        let hex = digest.0.to_hex();
+        BUILTIN.iter().find(|builtin| builtin.digest == hex)
+    }
+
+    /// Whether it knows the option `key`. Only what it knows is given to it: what it does not ask for
+    /// makes no conversion another one.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        let known: &[&str] = match self.name {
+            "pdf" => &[Password::OPTION, PAGEINDEX_THRESHOLD],
+            _ => &[],
+        };
+        known.contains(&key)
+    }
+
+    /// Those of some options that the component with this digest is given: of what comes with the
+    /// program it is known what it knows, and others may know any.
+    pub(super) fn options_for(
+        digest: &PluginDigest,
+        options: &[(String, String)],
+    ) -> Vec<(String, String)> {
+        let builtin = Self::of_digest(digest);
+        let known = |key: &str| builtin.is_none_or(|builtin| builtin.knows(key));
+        let options = options.iter().filter(|(key, _)| known(key));
+        options.cloned().collect()
     }
 
     /// The one called `name`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tracing::dispatcher::{self, Dispatch};
 use wasmtime::{Engine, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx};
 
@@ -42,6 +43,8 @@ pub(super) struct Sandbox<'a> {
     pub(super) cancel: &'a Arc<AtomicBool>,
     /// The service that the guest may call, if it may call one.
     pub(super) service: Option<&'a Client>,
+    /// Whether it holds a password: then nothing that it says on the way is kept, and nothing logged.
+    pub(super) is_secret: bool,
     /// Who is told how far it is.
     pub(super) listener: Option<&'a Listener>,
     /// Who keeps its checkpoints, if somebody does.
@@ -68,6 +71,19 @@ impl Sandbox<'_> {
         engine: &Engine,
         function: impl FnOnce(&mut Store<JobState>) -> wasmtime::Result<R>,
     ) -> (Result<R, JobFailure>, JobReport) {
+        if !self.is_secret {
+            return self.call_in(engine, function);
+        }
+        // Also what the host and its libraries log of a call quotes what the guest hands over: paths,
+        // notes, and bytes that it writes. All of it happens on this thread.
+        dispatcher::with_default(&Dispatch::none(), || self.call_in(engine, function))
+    }
+
+    fn call_in<R>(
+        &self,
+        engine: &Engine,
+        function: impl FnOnce(&mut Store<JobState>) -> wasmtime::Result<R>,
+    ) -> (Result<R, JobFailure>, JobReport) {
         let mut store = match self.store(engine) {
             Ok(store) => store,
             Err(failure) => return (Err(failure), JobReport::default()),
@@ -79,7 +95,7 @@ impl Sandbox<'_> {
             Err(failure) => Err(failure),
         };
         let result = result.and_then(|value| store.data_mut().watch.finish().map(|()| value));
-        (result, report(store.into_data()))
+        (result, report(store.into_data(), self.is_secret))
     }
 
     fn store(&self, engine: &Engine) -> Result<Store<JobState>, JobFailure> {
@@ -152,17 +168,20 @@ impl Sandbox<'_> {
         }
         let said = match error.downcast_ref::<Trap>() {
             // How Rust, and C's abort, end after a message.
-            Some(Trap::UnreachableCodeReached) => state.stderr.last_line(),
+            Some(Trap::UnreachableCodeReached) if !self.is_secret => state.stderr.last_line(),
             _ => None,
         };
         JobFailure::Trap(said.unwrap_or_else(|| stdio::line(&error.root_cause().to_string())))
     }
 }
 
-fn report(mut state: JobState) -> JobReport {
+fn report(mut state: JobState, is_secret: bool) -> JobReport {
     let mut log = std::mem::take(&mut state.log);
     log.extend(state.stdout.lines());
     log.extend(state.stderr.lines());
+    if is_secret {
+        log.clear();
+    }
     let calls = state.session.take().map(|session| {
         log.retain(|line| !session.is_told_in(line.as_bytes()));
         for (what, attempts) in session.refusals() {

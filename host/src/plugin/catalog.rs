@@ -146,6 +146,7 @@ impl RemoteCatalog<'_> {
             cancel: self.cancel,
             service: Some(self.service),
             checkpoints: None,
+            is_secret: false,
             listener: None,
         };
         let (result, report) = sandbox.run_in(pre.engine(), |store| {
@@ -154,7 +155,7 @@ impl RemoteCatalog<'_> {
         });
         report.tell();
         let answer = result.map_err(|failure| self.error(failure))?;
-        answer.map_err(|error| self.error(answer::refusal(error).into()))
+        answer.map_err(|error| self.error(answer::refusal(error, None).into()))
     }
 
     fn error(&self, failure: JobFailure) -> Box<JobError> {

@@ -8,11 +8,14 @@ use std::time::Duration;
 
 use super::answer;
 use super::bindings::{FileConverterPre, World, types};
+use super::builtin::Builtin;
 use super::call::Sandbox;
+use super::fault;
+use super::password::Request;
 use super::state::JobState;
 use super::{
-    Allowance, ConvertError, Converted, Job, JobError, JobFailure, JobReport, Limits, Surroundings,
-    WantedLimits,
+    Allowance, ConvertError, Converted, Job, JobError, JobFailure, JobReport, Limits, Password,
+    Surroundings, WantedLimits,
 };
 use crate::egress::Client;
 use crate::kb::{ContentHash, PluginDigest};
@@ -154,6 +157,20 @@ impl Plugin {
         allowance.granted(&self.0.limits)
     }
 
+    /// Whether a password may be given to it: it comes with the program and reads documents under one.
+    #[must_use]
+    pub(crate) fn opens(&self) -> bool {
+        let builtin = Builtin::of_digest(&self.0.identity.digest);
+        builtin.is_some_and(|builtin| builtin.knows(Password::OPTION))
+            || fault::opens(&self.0.identity.name)
+    }
+
+    /// Those of the options that it is given.
+    #[must_use]
+    pub(crate) fn options(&self, options: &[(String, String)]) -> Vec<(String, String)> {
+        Builtin::options_for(&self.0.identity.digest, options)
+    }
+
     /// Calls `assets` in a fresh sandbox: the local references of the input, at most
     /// [`Limits::ASSETS_MAX`] and unvalidated. The guest sees `/in` alone.
     pub fn assets(&self, job: &Job) -> (Result<Vec<String>, JobError>, JobReport) {
@@ -169,7 +186,7 @@ impl Plugin {
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
                 .kbhost_converter_converter()
-                .call_assets(store, &request)
+                .call_assets(store, request.as_ref())
         });
         let answer = answer
             .and_then(|answer| answer.map_err(|error| refused(job, error)))
@@ -188,11 +205,15 @@ impl Plugin {
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
             guest
                 .kbhost_converter_converter()
-                .call_convert(store, &request)
+                .call_convert(store, request.as_ref())
         });
         let answer = answer
             .and_then(|answer| answer.map_err(|error| refused(job, error)))
-            .and_then(|document| answer::document(document, &job.limits));
+            .and_then(|document| answer::document(document, &job.limits))
+            .map(|converted| match &job.password {
+                Some(password) => password.kept_from(converted),
+                None => converted,
+            });
         tracing::debug!(
             cpu_ms = report.cpu.as_millis(),
             memory_bytes_peak = report.memory_bytes_peak,
@@ -221,6 +242,7 @@ impl Plugin {
             staged: None,
             service: None,
             checkpoints: None,
+            is_secret: false,
             listener: None,
         };
         let (answer, report) = sandbox.run(&self.0.pre, |guest, store| {
@@ -265,11 +287,12 @@ fn sandbox<'a>(job: &'a Job, world: World, staged: Option<&'a PathBuf>) -> Sandb
         staged,
         service: job.service.as_ref().filter(|_| world == World::Cloud),
         checkpoints: job.checkpoints.as_ref(),
+        is_secret: job.password.is_some(),
         listener: job.listener.as_ref(),
     }
 }
 
-fn request(job: &Job) -> types::Request {
+fn request(job: &Job) -> Request {
     let assets = job.assets.iter().map(|asset| types::Asset {
         reference: asset.reference.clone(),
         path: asset.guest_path.clone(),
@@ -287,14 +310,15 @@ fn request(job: &Job) -> types::Request {
             (types::Source::File(file), input)
         }
     };
-    types::Request {
+    let request = types::Request {
         source,
         input,
         output: "/out".to_owned(),
         assets: assets.collect(),
         options: job.options.clone(),
         resume: job.resume.clone(),
-    }
+    };
+    Request::new(request, job.password.as_deref())
 }
 
 /// What the service is not to be told of, in the place of words that hold its key.
@@ -311,5 +335,5 @@ fn refused(job: &Job, error: types::ConvertError) -> JobFailure {
     if job.cancel.load(Ordering::Relaxed) {
         return JobFailure::Cancelled;
     }
-    JobFailure::Converter(answer::refusal(error))
+    JobFailure::Converter(answer::refusal(error, job.password.as_deref()))
 }

@@ -87,6 +87,12 @@ pub enum ConvertError {
     /// Needs a password.
     #[error("encrypted: {0}")]
     Encrypted(String),
+    /// Needs a password, which this converter is not given: it did not come with the program.
+    #[error("encrypted: {0}")]
+    Withheld(String),
+    /// Needs another password than the one that was given.
+    #[error("encrypted: the password does not open it")]
+    WrongPassword,
     /// Beyond the converter's bounds.
     #[error("too large: {0}")]
     TooLarge(String),

@@ -16,6 +16,18 @@ pub(super) fn cloud_plugin() -> Option<std::path::PathBuf> {
     std::env::var_os("KBHOST_TEST_CLOUD_PLUGIN").map(Into::into)
 }
 
+/// Whether a rig lets this converter have passwords, by `KBHOST_TEST_OPENS`, so that one can be seen to
+/// misuse them.
+#[cfg(feature = "fault-points")]
+pub(super) fn opens(name: &str) -> bool {
+    std::env::var("KBHOST_TEST_OPENS").is_ok_and(|opening| opening == name)
+}
+
+#[cfg(not(feature = "fault-points"))]
+pub(super) fn opens(_: &str) -> bool {
+    false
+}
+
 #[cfg(not(feature = "fault-points"))]
 pub(super) fn cloud_plugin() -> Option<std::path::PathBuf> {
     None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{Checkpoints, Limits, Surroundings};
+use super::{Checkpoints, Limits, Password, Surroundings};
 use crate::egress::{Client, Usage};
 use crate::kb::{ContentHash, RemoteId};
 
@@ -84,6 +84,8 @@ pub struct Job {
     pub assets: Vec<Asset>,
     /// Options for the guest, sorted by key.
     pub options: Vec<(String, String)>,
+    /// What opens the document, beside the options and in none of their places.
+    pub password: Option<Arc<Password>>,
     /// What the job may use.
     pub limits: Limits,
     /// What must not matter to it.
@@ -97,6 +99,10 @@ pub struct Job {
     /// Who keeps what the guest leaves for a later run; without one it is told that nothing is kept.
     pub checkpoints: Option<Arc<dyn Checkpoints>>,
 }
+
+/// The key of metadata under which a converter tells of pages without text that show a picture of it:
+/// `1-3, 7`.
+pub const NEEDS_OCR: &str = "needs-ocr";
 
 /// What a file in `/out` is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

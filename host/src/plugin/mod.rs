@@ -29,6 +29,7 @@ mod machine_code;
 mod manifest;
 mod memory;
 mod named_file;
+mod password;
 mod quota;
 mod random;
 mod set;
@@ -56,11 +57,13 @@ pub use converter::{AcceptedType, Plugin, PluginIdentity, Probe};
 pub use error::{ConvertError, JobError, JobFailure, PluginError};
 pub use inspect::Inspection;
 pub use job::{
-    Asset, Converted, Input, Job, JobReport, Listener, OutlineEntry, OutputFile, OutputRole,
+    Asset, Converted, Input, Job, JobReport, Listener, NEEDS_OCR, OutlineEntry, OutputFile,
+    OutputRole,
 };
 pub use limits::{Allowance, Limits};
 pub(crate) use manifest::Manifest;
 pub use manifest::WantedLimits;
+pub use password::Password;
 pub use set::{CacheDir, Format, Maker, PluginSet, Standing};
 pub use surroundings::Surroundings;
 pub(crate) use workshop::read_component;

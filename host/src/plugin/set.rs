@@ -129,6 +129,14 @@ pub struct Maker {
     pub digest: PluginDigest,
 }
 
+impl Maker {
+    /// Those of the options that it would be given.
+    #[must_use]
+    pub(crate) fn options(&self, options: &[(String, String)]) -> Vec<(String, String)> {
+        Builtin::options_for(&self.digest, options)
+    }
+}
+
 /// A media type and a converter that takes it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Format {
@@ -252,6 +260,12 @@ impl PluginSet {
             })
             .or_else(|| of_extension().next())
             .map(|(_, media_type)| media_type)
+    }
+
+    /// The converter that takes every input, if one does.
+    #[must_use]
+    pub(crate) fn forced(&self) -> Option<&Plugin> {
+        self.forced.as_ref()
     }
 
     /// Takes the user's installed plugins into account.

@@ -55,6 +55,7 @@ impl Rig {
         std::fs::write(input_dir.join("input.hostile"), input).unwrap();
         std::fs::write(temporary.path().join("secret"), "secret").unwrap();
         let job = Job {
+            password: None,
             input_dir,
             output_dir,
             input: Input {

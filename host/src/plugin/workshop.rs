@@ -229,6 +229,7 @@ pub(super) fn describe(
     };
     let sandbox = Sandbox {
         checkpoints: None,
+        is_secret: false,
         listener: None,
         input: None,
         output: None,

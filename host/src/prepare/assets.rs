@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,9 @@ use super::input::{Staged, extension, guest_name};
 use super::{StagingError, staging};
 use crate::kb::{ContentHash, SafeLine};
 use crate::plugin::{Asset, Limits};
+
+/// Beneath `in/`.
+pub(super) const ASSETS_DIR: &str = "assets";
 
 /// Bytes of all assets of one input: as much as half the largest input.
 const ASSETS_BYTES_MAX: u64 = 256 << 20;
@@ -34,8 +38,13 @@ pub(super) struct Resolved {
     pub(super) warnings: Vec<SafeLine>,
 }
 
-/// Copies what `references` name. Each reference counts once.
-pub(super) fn resolve(staged: &Staged, references: &[String]) -> Result<Resolved, StagingError> {
+/// Copies what `references` name. Each reference counts once. `secret` is device and inode of a file that is
+/// given to nobody.
+pub(super) fn resolve(
+    staged: &Staged,
+    references: &[String],
+    secret: Option<(u64, u64)>,
+) -> Result<Resolved, StagingError> {
     let mut resolved = Resolved::default();
     if references.is_empty() {
         return Ok(resolved);
@@ -53,6 +62,7 @@ pub(super) fn resolve(staged: &Staged, references: &[String]) -> Result<Resolved
     let mut copier = Copier {
         staged,
         base,
+        secret,
         bytes_left: ASSETS_BYTES_MAX,
         copied: HashMap::new(),
     };
@@ -130,6 +140,7 @@ type Copied = (String, ContentHash);
 struct Copier<'a> {
     staged: &'a Staged,
     base: OwnedFd,
+    secret: Option<(u64, u64)>,
     bytes_left: u64,
     /// Guest path and digest by resolved path: two spellings of one file share a copy.
     copied: HashMap<String, Copied>,
@@ -155,7 +166,11 @@ impl Copier<'_> {
                 return Ok(Err("it cannot be opened"));
             }
         };
-        let dir = self.staged.staging.input().join("assets");
+        let metadata = &found.metadata;
+        if self.secret == Some((metadata.dev(), metadata.ino())) {
+            return Ok(Err("it holds the password"));
+        }
+        let dir = self.staged.staging.input().join(ASSETS_DIR);
         if self.copied.is_empty() && !dir.exists() {
             staging::create_dir(&dir)?;
         }
@@ -273,7 +288,7 @@ mod tests {
         ]
         .map(str::to_owned)
         .into();
-        let resolved = resolve(&staged, &references).unwrap();
+        let resolved = resolve(&staged, &references, None).unwrap();
         let assets: Vec<_> = resolved
             .assets
             .iter()

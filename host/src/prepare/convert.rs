@@ -21,7 +21,7 @@ use crate::enumerate::Source;
 use crate::kb::{CheckpointKey, ContentHash, RemoteId, SafeLine};
 use crate::plugin::{
     Allowance, ConvertError, Converted, Input, Job, JobError, JobFailure, JobReport, Limits,
-    Listener, Plugin, PluginIdentity, PluginSet, Surroundings,
+    Listener, Password, Plugin, PluginIdentity, PluginSet, Surroundings,
 };
 
 /// What converts a staged input. The pool knows no more of it.
@@ -47,6 +47,7 @@ pub(super) struct Conversion {
     pub(super) plugins: Arc<PluginSet>,
     pub(super) allowance: Allowance,
     pub(super) options: Vec<(String, String)>,
+    pub(super) password: Option<Arc<Password>>,
     pub(super) cache: Option<PrepareCache>,
     pub(super) strict: bool,
     pub(super) again: bool,
@@ -59,6 +60,8 @@ impl Convert for Conversion {
         let call = Call {
             limits: &self.allowance.limits,
             options: &self.options,
+            unlocking: Unlocking::by(self.password.as_ref()),
+            secret: self.password.as_ref().map(|password| password.file()),
             cache: self.cache.as_ref(),
             strict: self.strict,
             surroundings: Surroundings::default(),
@@ -81,6 +84,8 @@ pub struct Single<'a> {
     pub allowance: &'a Allowance,
     /// Options for the converter, sorted by key.
     pub options: &'a [(String, String)],
+    /// What opens a document that does not open without it.
+    pub password: Option<&'a Arc<Password>>,
     /// Conversions that need not be done again.
     pub cache: Option<&'a PrepareCache>,
     /// Whether an attempt at what the sandbox refuses is an error.
@@ -148,6 +153,8 @@ fn prepare_single(
     let call = Call {
         limits: &single.allowance.limits,
         options: single.options,
+        unlocking: Unlocking::by(single.password),
+        secret: single.password.map(|password| password.file()),
         cache: single.cache,
         strict: single.strict,
         surroundings: single.surroundings,
@@ -162,10 +169,30 @@ fn prepare_single(
     convert_with(plugins, staged, single.allowance, &call)
 }
 
+/// What there is to be done about a document that does not open without a password.
+#[derive(Clone, Copy, Debug)]
+enum Unlocking<'a> {
+    /// Nobody gave one.
+    NotGiven,
+    /// The converter is none that is given passwords.
+    Withheld,
+    /// This one is tried.
+    By(&'a Arc<Password>),
+}
+
+impl<'a> Unlocking<'a> {
+    fn by(password: Option<&'a Arc<Password>>) -> Self {
+        password.map_or(Self::NotGiven, Self::By)
+    }
+}
+
 /// What every call of a run shares.
 struct Call<'a> {
     limits: &'a Limits,
     options: &'a [(String, String)],
+    unlocking: Unlocking<'a>,
+    /// Device and inode of a file that no document may refer to.
+    secret: Option<(u64, u64)>,
     cache: Option<&'a PrepareCache>,
     strict: bool,
     surroundings: Surroundings,
@@ -232,8 +259,14 @@ fn convert_with(
         return Err(PrepareError::Unsupported(staged.display));
     };
     let limits = chosen.plugin.limits(allowance);
+    let options = chosen.plugin.options(call.options);
     let call = Call {
         limits: &limits,
+        options: &options,
+        unlocking: match chosen.plugin.opens() {
+            true => call.unlocking,
+            false => Unlocking::Withheld,
+        },
         ..*call
     };
     let mut warnings = Warnings::default();
@@ -249,27 +282,69 @@ fn convert_with(
     convert_staged(&chosen.plugin, staged, &call, warnings, chosen.denied)
 }
 
-/// The straight line of one conversion: the document, and what the converter said of it. `warnings` and
-/// `denied` are those of choosing the converter.
+/// One conversion: the document, and what the converter said of it. `warnings` and `denied` are those
+/// of choosing the converter.
+///
+/// A password is for documents that do not open without it, so that no other one's parser is near it.
 fn convert_staged(
     guest: &dyn Guest,
     staged: Staged,
     call: &Call<'_>,
-    mut warnings: Warnings,
+    warnings: Warnings,
     denied: Vec<(String, u64)>,
 ) -> Result<(PreparedDocument, Converted), PrepareError> {
+    let first = attempt(guest, &staged, call, warnings.clone(), None);
+    let (attempt, password) = match (first, call.unlocking) {
+        (Err(error), Unlocking::By(password)) if error.is_encrypted() => {
+            staged.staging.start_over()?;
+            let second = attempt(guest, &staged, call, warnings, Some(password));
+            (
+                second.map_err(|error| error.with_password(password))?,
+                Some(password),
+            )
+        }
+        (Err(error), Unlocking::Withheld) => return Err(error.withheld()),
+        (first, _) => (first?, None),
+    };
+    finish(guest.identity(), staged, call, attempt, denied, password)
+}
+
+/// What came of calling a converter: collected and judged, not yet a document.
+struct Attempt {
+    converted: Converted,
+    collected: Collected,
+    report: JobReport,
+    assets: Vec<(String, ContentHash)>,
+    checkpoint: Option<CheckpointKey>,
+    limits: Limits,
+    options: Vec<(String, String)>,
+    warnings: Warnings,
+}
+
+/// The straight line of one attempt. What was opened with a password is neither looked up nor kept for
+/// who does not have it.
+fn attempt(
+    guest: &dyn Guest,
+    staged: &Staged,
+    call: &Call<'_>,
+    mut warnings: Warnings,
+    password: Option<&Arc<Password>>,
+) -> Result<Attempt, PrepareError> {
     let seq = staged.seq.0;
     if call.cancel.load(Ordering::Relaxed) {
-        return Err(PrepareError::Cancelled(staged.display));
+        return Err(PrepareError::Cancelled(staged.display.clone()));
     }
-    let mut job = job(&staged, call);
+    let mut job = job(staged, call);
+    job.password = password.cloned();
     // What a service answers is not ours to keep, and may be another answer the next time.
-    let cache = call.cache.filter(|_| call.service.is_none());
+    let cache = call
+        .cache
+        .filter(|_| call.service.is_none() && password.is_none());
     let cached = cache.map(|cache| (cache, Key::of_input(guest.identity(), &job)));
 
-    let (references, mut report) = references(guest, &staged, &job, cached.as_ref())?;
-    let resolved =
-        tracing::info_span!("resolve", seq).in_scope(|| assets::resolve(&staged, &references))?;
+    let (references, mut report) = references(guest, staged, &job, cached.as_ref())?;
+    let resolved = tracing::info_span!("resolve", seq)
+        .in_scope(|| assets::resolve(staged, &references, call.secret))?;
     job.assets = resolved.assets;
     for warning in resolved.warnings {
         warnings.push(warning);
@@ -277,42 +352,67 @@ fn convert_staged(
     let cached = cached.map(|(cache, key)| (cache, key.with_assets(&job, &resolved.hashes)));
 
     let checkpoint = call.checkpoint(&staged.original.hash, guest.identity());
-    let (converted, used, collected) = match replay(&staged, &mut warnings, cached.as_ref())? {
+    let (converted, used, collected) = match replay(staged, &mut warnings, cached.as_ref())? {
         Some(replayed) => replayed,
         None => {
-            if let Some((keeping, key)) = checkpoint {
+            if let Some((keeping, key)) = checkpoint.filter(|_| password.is_none()) {
                 job.resume = keeping.resume(&key);
                 job.checkpoints = Some(keeping.keeper(key));
             }
-            convert_fresh(guest, &staged, &job, &mut warnings, cached.as_ref())?
+            convert_fresh(guest, staged, &job, &mut warnings, cached.as_ref())?
         }
     };
     merge(&mut report, used);
+    let references = job.assets.iter().map(|asset| asset.reference.clone());
+    Ok(Attempt {
+        converted,
+        collected,
+        report,
+        assets: references.zip(resolved.hashes).collect(),
+        checkpoint: checkpoint.map(|(_, key)| key),
+        limits: job.limits,
+        options: job.options,
+        warnings,
+    })
+}
+
+/// Makes the document of an attempt, if nothing speaks against it.
+fn finish(
+    plugin: &PluginIdentity,
+    staged: Staged,
+    call: &Call<'_>,
+    attempt: Attempt,
+    denied: Vec<(String, u64)>,
+    password: Option<&Arc<Password>>,
+) -> Result<(PreparedDocument, Converted), PrepareError> {
+    let mut report = attempt.report;
     add_denied(&mut report.denied, denied);
     if call.strict && !report.denied.is_empty() {
         let failure = JobFailure::Denied(report.denied);
-        let plugin = guest.identity().clone();
+        let plugin = plugin.clone();
         return Err(job_error(&staged, JobError { plugin, failure }));
     }
-
-    let _span = tracing::info_span!("analyse", seq).entered();
-    let references = job.assets.iter().map(|asset| asset.reference.clone());
-    let assets = references.zip(resolved.hashes).collect();
+    let _span = tracing::info_span!("analyse", seq = staged.seq.0).entered();
     let run = Run {
-        plugin: guest.identity().clone(),
+        plugin: plugin.clone(),
         again: call.again,
         is_cloud: call.service.is_some(),
-        checkpoint: checkpoint.map(|(_, key)| key),
+        checkpoint: attempt.checkpoint,
         report,
-        limits: job.limits,
-        assets,
+        limits: attempt.limits,
+        options: attempt.options,
+        assets: attempt.assets,
     };
-    let plugin = run.plugin.clone();
-    let document = document(run, staged, &converted, collected, warnings);
+    let (converted, collected) = (attempt.converted, attempt.collected);
+    let mut document = document(run, staged, &converted, collected, attempt.warnings);
+    if let Some(password) = password {
+        told::leave_out(&mut document, password);
+    }
     if let Some(service) = call.service
         && told::is_told(&document, service)?
     {
         let failure = ConvertError::Upstream(ConvertError::KEY_IN_ANSWER.to_owned()).into();
+        let plugin = plugin.clone();
         return Err(PrepareError::Job(Box::new(JobError { plugin, failure })));
     }
     Ok((document, converted))
@@ -437,6 +537,7 @@ fn job(staged: &Staged, call: &Call<'_>) -> Job {
         service: call.service.cloned(),
         assets: Vec::new(),
         options: call.options.to_vec(),
+        password: None,
         limits: call.limits.clone(),
         surroundings: call.surroundings,
         cancel: Arc::clone(call.cancel),
@@ -513,6 +614,7 @@ struct Run {
     checkpoint: Option<CheckpointKey>,
     report: JobReport,
     limits: Limits,
+    options: Vec<(String, String)>,
     assets: Vec<(String, ContentHash)>,
 }
 
@@ -526,7 +628,9 @@ fn document(
 ) -> PreparedDocument {
     let title = validate::title(converted.title.as_deref());
     let (outline, headings_over) = validate::outline(&converted.outline);
-    let (metadata, entries_over) = validate::metadata(&converted.metadata);
+    let (mut metadata, entries_over) = validate::metadata(&converted.metadata);
+    let page_count = validate::page(converted.pages).or(collected.last_page);
+    let needs_ocr = validate::needs_ocr(&converted.metadata, &mut metadata, page_count);
     let cloud = run.is_cloud.then(|| cloud_origin(&staged, converted));
     let file_name = match (&staged.remote, &converted.name) {
         (Some(_), Some(name)) => validate::remote_name(name).unwrap_or(staged.file_name),
@@ -563,6 +667,7 @@ fn document(
         again: run.again,
         report: run.report,
         limits: run.limits,
+        options: run.options,
         assets: run.assets,
         main: collected.main,
         images: collected.images,
@@ -570,7 +675,8 @@ fn document(
         pages_json: collected.pages_json,
         tree_json: collected.tree_json,
         tree: collected.tree,
-        page_count: validate::page(converted.pages).or(collected.last_page),
+        page_count,
+        needs_ocr,
         outline,
         metadata,
         warnings: warnings.finish(),
@@ -613,6 +719,8 @@ mod tests {
         references: Vec<String>,
         failure: Option<JobFailure>,
         declared: &'static str,
+        /// Converts nothing without a password, and tells it.
+        is_locked: bool,
     }
 
     impl Native {
@@ -627,6 +735,7 @@ mod tests {
                 references: Vec::new(),
                 failure: None,
                 declared: "doc.md",
+                is_locked: false,
             }
         }
     }
@@ -660,6 +769,14 @@ mod tests {
                 let plugin = self.identity.clone();
                 return (Err(JobError { plugin, failure }), report);
             }
+            if self.is_locked && job.password.is_none() {
+                // What a first attempt leaves is gone before the second.
+                fs::write(job.output_dir.join("left"), "").unwrap();
+                let failure = ConvertError::Encrypted("locked".to_owned()).into();
+                let plugin = self.identity.clone();
+                return (Err(JobError { plugin, failure }), report);
+            }
+            assert!(!job.output_dir.join("left").exists());
             let input = fs::read(job.input_dir.join(&job.input.guest_name)).unwrap();
             assert_eq!(ContentHash::of(&input), job.input.hash);
             fs::write(job.output_dir.join("doc.md"), &input).unwrap();
@@ -692,7 +809,7 @@ mod tests {
     }
 
     fn run(dir: &Path, guest: &Native) -> Result<PreparedDocument, PrepareError> {
-        run_keeping(dir, guest, None, false)
+        run_keeping(dir, guest, None, false, Unlocking::NotGiven)
     }
 
     fn run_keeping(
@@ -700,6 +817,7 @@ mod tests {
         guest: &Native,
         keeping: Option<&Keeping>,
         is_remote: bool,
+        unlocking: Unlocking<'_>,
     ) -> Result<PreparedDocument, PrepareError> {
         let input = dir.join("Input.MD");
         fs::write(&input, "# Heading\n\nSome words of a document.\n").unwrap();
@@ -720,6 +838,8 @@ mod tests {
         let call = Call {
             limits: &Limits::default(),
             options: &[],
+            unlocking,
+            secret: None,
             cache: None,
             strict: false,
             surroundings: Surroundings::default(),
@@ -776,7 +896,8 @@ mod tests {
         let resume = move |asked: &CheckpointKey| (*asked == key).then(|| b"earlier".to_vec());
         let (keeping, requests) = Keeping::new(Box::new(resume), Arc::default());
         let said = |keeping, is_remote| {
-            let document = run_keeping(dir.path(), &guest, keeping, is_remote).unwrap();
+            let document =
+                run_keeping(dir.path(), &guest, keeping, is_remote, Unlocking::NotGiven).unwrap();
             let warnings = document.warnings.iter().map(ToString::to_string);
             (document.checkpoint, warnings.collect::<Vec<_>>())
         };
@@ -823,6 +944,40 @@ mod tests {
             run(dir.path(), &guest),
             Err(PrepareError::Cancelled(_))
         ));
+        assert_eq!(staged_entries(dir.path()), 0);
+    }
+
+    #[test]
+    fn a_password_is_tried_where_nothing_else_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut guest = Native::new();
+        guest.references = vec!["Input.MD".to_owned()];
+        guest.is_locked = true;
+        let password = Arc::new(Password::new(b"assets", (0, 0)).unwrap());
+        let ended = |guest: &Native, unlocking| match run_keeping(
+            dir.path(),
+            guest,
+            None,
+            false,
+            unlocking,
+        ) {
+            Ok(document) => Ok(document.warnings.iter().map(ToString::to_string).collect()),
+            Err(PrepareError::Job(job)) => Err(job.failure.to_string()),
+            Err(other) => panic!("{other:?}"),
+        };
+        let encrypted = Err("encrypted: locked".to_owned());
+        assert_eq!(ended(&guest, Unlocking::NotGiven), encrypted);
+        assert_eq!(ended(&guest, Unlocking::Withheld), encrypted);
+        let by = Unlocking::By(&password);
+        // "1 assets" tells the password.
+        assert_eq!(ended(&guest, by), Ok(vec![Password::NOT_TOLD.to_owned()]));
+        guest.is_locked = false;
+        assert_eq!(ended(&guest, by), Ok(vec!["1 assets".to_owned()]));
+        guest.failure = Some(ConvertError::Encrypted("locked".to_owned()).into());
+        assert_eq!(
+            ended(&guest, by),
+            Err("encrypted: the password does not open it".to_owned())
+        );
         assert_eq!(staged_entries(dir.path()), 0);
     }
 

@@ -1,7 +1,9 @@
 //! What a preparation hands over: a converted document without a name.
 
 use crate::kb::tree::Tree;
-use crate::kb::{CheckpointKey, ContentHash, PathError, RemoteId, SafeLine, Seq, SourceKey};
+use crate::kb::{
+    CheckpointKey, ContentHash, PageRanges, PathError, RemoteId, SafeLine, Seq, SourceKey,
+};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
 use super::{Directories, Placeholders, StagingDir};
@@ -174,6 +176,8 @@ pub struct PreparedDocument {
     pub report: JobReport,
     /// What it might use.
     pub limits: Limits,
+    /// The options that its converter was given, sorted by key; a password is none of them.
+    pub options: Vec<(String, String)>,
     /// The references that were resolved, and the digests of the files they stand for.
     pub assets: Vec<(String, ContentHash)>,
     /// The Markdown page.
@@ -190,6 +194,8 @@ pub struct PreparedDocument {
     pub tree: Option<Tree>,
     /// Number of pages.
     pub page_count: Option<u32>,
+    /// Pages without text that show a picture of it.
+    pub needs_ocr: Option<PageRanges>,
     /// Headings.
     pub outline: Vec<Heading>,
     /// Metadata: keys of lower-case ASCII letters, digits, `_`, `-`; sorted, without duplicates.

@@ -2,7 +2,7 @@
 
 use crate::enumerate::EnumerateError;
 use crate::kb::PathError;
-use crate::plugin::JobError;
+use crate::plugin::{ConvertError, JobError, JobFailure, Password};
 
 use super::StagingError;
 
@@ -62,5 +62,42 @@ impl PrepareError {
     #[must_use]
     pub fn is_of_the_kb(&self) -> bool {
         matches!(self, Self::Staging(_) | Self::Workers(_))
+    }
+
+    /// Whether the document does not open without a password.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self, Self::Job(job) if matches!(job.failure, JobFailure::Converter(ConvertError::Encrypted(_))))
+    }
+
+    /// Of a converter that is given no passwords: says so where one would be needed.
+    pub(super) fn withheld(self) -> Self {
+        self.changed(|failure| match failure {
+            JobFailure::Converter(ConvertError::Encrypted(why)) => {
+                ConvertError::Withheld(why).into()
+            }
+            other => other,
+        })
+    }
+
+    /// Of a converter that was given `password`: which opens nothing then, and is not told.
+    pub(super) fn with_password(self, password: &Password) -> Self {
+        self.changed(|failure| match failure {
+            JobFailure::Converter(ConvertError::Encrypted(_)) => ConvertError::WrongPassword.into(),
+            other if password.is_told_in(&other.to_string()) => {
+                ConvertError::Internal(Password::NOT_TOLD.to_owned()).into()
+            }
+            other => other,
+        })
+    }
+
+    fn changed(self, change: impl FnOnce(JobFailure) -> JobFailure) -> Self {
+        match self {
+            Self::Job(job) => {
+                let JobError { plugin, failure } = *job;
+                let failure = change(failure);
+                Self::Job(Box::new(JobError { plugin, failure }))
+            }
+            other => other,
+        }
     }
 }

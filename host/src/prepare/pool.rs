@@ -20,7 +20,7 @@ use super::{
 };
 use crate::enumerate::{Inputs, Remote, Source, Unreadable};
 use crate::kb::{ContentHash, RemoteId, SafeLine, Seq};
-use crate::plugin::{Allowance, Listener, PluginSet};
+use crate::plugin::{Allowance, Listener, Password, PluginSet};
 
 /// Stack of a worker: a component's own stack and the host's frames beneath it. Only what is
 /// touched takes memory.
@@ -82,6 +82,8 @@ pub struct Options {
     pub allowance: Allowance,
     /// Options for converters, sorted by key.
     pub converter_options: Vec<(String, String)>,
+    /// What opens documents that do not open without it.
+    pub password: Option<Arc<Password>>,
     /// What converts every input, through a service; `None`: what would be chosen for each.
     pub via: Option<Via>,
     /// Who is told how far single inputs are: `NAME: NOTE`.
@@ -175,6 +177,7 @@ pub fn start(
         listener: options.listener.take(),
         allowance: options.allowance.clone(),
         options: options.converter_options.clone(),
+        password: options.password.clone(),
         cache: options.cache.take(),
         strict: options.strict,
         again: options.again,

@@ -103,6 +103,7 @@ impl Rig {
         + 'static,
     ) -> (tempfile::TempDir, Preparations) {
         let options = Options {
+            password: None,
             jobs,
             allowance: Allowance::default(),
             converter_options: Vec::new(),

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PreparedDocument;
-use crate::kb::ContentHash;
+use crate::kb::{ContentHash, PageRanges, PluginDigest};
 use crate::plugin::{JobReport, Limits, PluginIdentity};
 
 /// The provenance of one document. Read back it is data of a KB, which may be a stranger's: compared,
@@ -21,6 +21,9 @@ pub struct Provenance {
     pub used: JobReport,
     /// What it might use.
     pub limits: Granted,
+    /// The options that it was given; a password is told nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<(String, String)>,
     /// Media type that chose the converter.
     pub media_type: String,
     /// The file name that the converter saw. Untrusted.
@@ -40,6 +43,9 @@ pub struct Provenance {
     pub pages: Option<ContentHash>,
     /// Section tree.
     pub tree: Option<ContentHash>,
+    /// Pages without text that show a picture of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_ocr: Option<PageRanges>,
 }
 
 /// A converter as provenance names it.
@@ -74,6 +80,8 @@ pub struct Made {
     pub by: Converter,
     /// Media type that chose the converter.
     pub media_type: String,
+    /// The options that it was given, if they are on record.
+    pub options: Option<Vec<(String, String)>>,
 }
 
 impl Made {
@@ -81,6 +89,13 @@ impl Made {
     #[must_use]
     pub fn of(provenance: &str) -> Option<Self> {
         serde_json::from_str(provenance).ok()
+    }
+
+    /// Whether the component with this digest, given these options, would do the same again.
+    #[must_use]
+    pub fn is_by(&self, digest: &PluginDigest, options: &[(String, String)]) -> bool {
+        let recorded = self.options.as_deref();
+        self.by.digest == digest.0 && recorded.is_none_or(|recorded| recorded == options)
     }
 }
 
@@ -119,6 +134,7 @@ impl Provenance {
             plugin: Converter::from(&document.plugin),
             used: document.report.clone(),
             limits: Granted::from(&document.limits),
+            options: document.options.clone(),
             media_type: document.media_type.clone(),
             file_name: document.file_name.clone(),
             input: document.original.hash,
@@ -136,6 +152,7 @@ impl Provenance {
                 .collect(),
             pages: document.pages_json.as_ref().map(|file| file.hash),
             tree: document.tree_json.as_ref().map(|file| file.hash),
+            needs_ocr: document.needs_ocr.clone(),
         }
     }
 

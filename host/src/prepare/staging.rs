@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use super::assets::ASSETS_DIR;
 use super::fault;
 use crate::kb::PathError;
 
@@ -292,6 +293,12 @@ impl StagingDir {
             create_dir(&dir)?;
         }
         Ok(())
+    }
+
+    /// Empties `out/` and `ready/`, and takes the assets out of `in/`: as before the first call.
+    pub(super) fn start_over(&self) -> Result<(), StagingError> {
+        remove_tree(&self.input().join(ASSETS_DIR))?;
+        self.reset()
     }
 
     /// Tries whether the disk still takes what a converter may write: to the converter a full

@@ -1,5 +1,6 @@
-//! Looks for a service's key in what a converter made of the service's answers, before anybody is told:
-//! what stood apart in an answer may have come together in a page, a name or a summary.
+//! Looks for a secret in what a converter made of a document, before anybody is told. A service's key is
+//! looked for everywhere: what stood apart in an answer may have come together in a page, a name or a
+//! summary. A password is looked for beside the document's own text.
 //!
 //! Invariant: every text that a commit would write of a document is looked at as it would be written.
 
@@ -7,7 +8,20 @@ use std::fmt::Write as _;
 
 use super::{PreparedDocument, ReadyFile, Section, StagingError};
 use crate::egress::Client;
+use crate::kb::SafeLine;
 use crate::kb::tree::Node;
+use crate::plugin::Password;
+
+/// Leaves out what is said of a document that `password` opened where that tells it: sentences of the
+/// host's may quote what the converter declared.
+pub(super) fn leave_out(document: &mut PreparedDocument, password: &Password) {
+    let told = |line: &SafeLine| password.is_told_in(line.as_str());
+    let sentences = document.warnings.len();
+    document.warnings.retain(|line| !told(line));
+    if document.warnings.len() < sentences {
+        document.warnings.push(SafeLine::new(Password::NOT_TOLD));
+    }
+}
 
 /// Whether the key is told anywhere in `document`.
 ///

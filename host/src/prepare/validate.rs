@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::Heading;
-use crate::kb::SafeLine;
-use crate::plugin::OutlineEntry;
+use crate::kb::{PageRanges, SafeLine};
+use crate::plugin::{NEEDS_OCR, OutlineEntry};
 
 /// Headings of one document: a heading a page for the longest books.
 const OUTLINE_MAX: usize = 10_000;
@@ -88,6 +88,27 @@ pub(super) fn metadata(untrusted: &[(String, String)]) -> (Vec<(String, SafeLine
         }
     }
     (entries.into_iter().collect(), dropped)
+}
+
+/// The pages that need OCR, up to the last one, as a converter tells them in its metadata; `metadata`, which
+/// was made of that, has them in our form then, or not at all.
+pub(super) fn needs_ocr(
+    untrusted: &[(String, String)],
+    metadata: &mut Vec<(String, SafeLine)>,
+    last: Option<u32>,
+) -> Option<PageRanges> {
+    let told = untrusted.iter().find(|(key, _)| key == NEEDS_OCR);
+    let pages = told.and_then(|(_, value)| PageRanges::told(value, last));
+    match (
+        &pages,
+        metadata.iter_mut().find(|(key, _)| key == NEEDS_OCR),
+    ) {
+        (Some(pages), Some((_, value))) => {
+            *value = SafeLine::with_max(&pages.to_string(), VALUE_CHARS_MAX);
+        }
+        _ => metadata.retain(|(key, _)| key != NEEDS_OCR),
+    }
+    pages
 }
 
 /// A key in the form `[a-z0-9_-]{1,64}`: lower case, each run of other characters one dash.
@@ -222,6 +243,27 @@ mod tests {
         assert_eq!(shown, [(1, "a", None), (6, "b [ [x] ]", Some(3))]);
         let (headings, over) = outline(&vec![entry(1, "x", None); OUTLINE_MAX + 5]);
         assert_eq!((headings.len(), over), (OUTLINE_MAX, 5));
+    }
+
+    #[test]
+    fn pages_that_need_ocr_have_one_form() {
+        let check = |value: &str, last, expected: Option<&str>| {
+            let told = [
+                ("author".to_owned(), "x".to_owned()),
+                (NEEDS_OCR.to_owned(), value.to_owned()),
+            ];
+            let (mut kept, _) = metadata(&told);
+            let pages = needs_ocr(&told, &mut kept, last).map(|pages| pages.to_string());
+            assert_eq!(pages.as_deref(), expected, "{value}");
+            let of_kept = kept.iter().find(|(key, _)| key == NEEDS_OCR);
+            let of_kept = of_kept.map(|(_, value)| value.as_str());
+            assert_eq!(of_kept, expected, "{value}");
+            assert_eq!(kept[0].0, "author");
+        };
+        check("1-3, 7", Some(9), Some("1-3,7"));
+        check("1-3, 7", Some(2), Some("1-2"));
+        check("every page", Some(9), None);
+        check("", None, None);
     }
 
     #[test]

@@ -270,6 +270,7 @@ impl Selftest {
         let single = Single {
             allowance: &Self::allowance(case),
             options: &[],
+            password: None,
             cache: None,
             strict: false,
             surroundings: Surroundings::default(),
@@ -332,6 +333,7 @@ impl Selftest {
         let filter = Filter {
             kind_of: &|met| self.hostile.kind_of(met),
             kb: None,
+            secret: None,
         };
         let mut inputs = enumerate::sources(&[path.to_owned()], &filter);
         inputs

@@ -101,7 +101,7 @@ pub(crate) fn seal_if_keyed() {
 
 /// Closes this process to debuggers and cores. What the system refuses leaves the key as safe as it was in the
 /// user's own file.
-fn seal() {
+pub(crate) fn seal() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     #[cfg(target_os = "linux")]
     if let Err(error) =

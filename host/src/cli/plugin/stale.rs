@@ -1,6 +1,7 @@
 //! `plugin list --stale`: documents that another converter made than would make them now.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -70,18 +71,32 @@ impl From<&Maker> for Named {
     }
 }
 
-/// Whether one of `makers` made the document.
-///
-/// # Errors
-/// If the registry cannot be read.
-pub(in crate::cli) fn is_of(
-    catalogue: &Catalogue,
-    row: &DocumentRow,
-    makers: &[Maker],
-) -> Result<bool, KbError> {
-    let made = catalogue.provenance(row.ordinal)?;
-    let made = made.as_deref().and_then(Made::of);
-    Ok(made.is_some_and(|made| is_among(&made, makers)))
+/// What would convert documents now.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Present {
+    pub(in crate::cli) plugins: Arc<PluginSet>,
+    pub(in crate::cli) options: Vec<(String, String)>,
+}
+
+impl Present {
+    /// Whether what it would make of a document is what is there: one of its converters made it, with
+    /// the options that it would be given.
+    ///
+    /// # Errors
+    /// If the registry cannot be read.
+    pub(in crate::cli) fn made(
+        &self,
+        catalogue: &Catalogue,
+        row: &DocumentRow,
+        media_type: &str,
+    ) -> Result<bool, KbError> {
+        let made = catalogue.provenance(row.ordinal)?;
+        let makers = self.plugins.makers(media_type);
+        Ok(made.as_deref().and_then(Made::of).is_some_and(|made| {
+            let mut makers = makers.iter();
+            makers.any(|maker| made.is_by(&maker.digest, &maker.options(&self.options)))
+        }))
+    }
 }
 
 fn is_among(made: &Made, makers: &[Maker]) -> bool {

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::ranges::PageRanges;
 use super::{print, tell};
 use crate::cli::args::ShowArgs;
 use crate::cli::error::CommandError;
@@ -17,7 +16,7 @@ use crate::cli::ui::Ui;
 use crate::kb::pages::{self, PAGES_JSON_BYTES_MAX, PAGES_MAX, RawImage, ReadError};
 use crate::kb::registry::{Catalogue, DocumentRow};
 use crate::kb::tree::{Node, NodeId, Tree};
-use crate::kb::{KbPath, PathError, SafeLine, layout};
+use crate::kb::{KbPath, PageRanges, PathError, SafeLine, layout};
 use crate::mutation::PageReader;
 
 /// What is wanted of a long document.
