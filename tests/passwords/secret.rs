@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::{Env, Said, component, json};
+use crate::support::wait::until;
+use crate::support::{Env, Said, component, json, staging_entries};
 
 /// Of letters, digits and the like alone, so that it can be a path; 24 bytes.
 const PASSWORD: &str = "Tr0ub4dor-and_3.horsesXy";
@@ -264,6 +265,37 @@ fn what_a_password_opened_is_not_kept_for_others() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stderr.contains("0 added, 2 skipped"), "{said:?}");
     assert_eq!(rig.holding(), [""; 0]);
+}
+
+/// Goal: a crash of the program writes no memory that holds the password. Method: what the system says of a run
+/// that hangs, started where cores of any size are allowed. Control: the same without a password.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crash_would_leave_no_core() {
+    let hostile = component("hostile");
+    let core_bytes_max = |more: &[&str]| {
+        let rig = Rig::new();
+        rig.env.doc("hang.hostile", "loop\n");
+        let plugin = ["--plugin", hostile.to_str().unwrap()];
+        let inner = rig.command(&[&["add", "docs"], &plugin[..], more].concat());
+        let mut shell = Command::new("sh");
+        rig.env.hermetic(&mut shell);
+        shell.args(["-c", "ulimit -c unlimited; exec \"$@\"", "sh"]);
+        shell.arg(inner.get_program()).args(inner.get_args());
+        shell.env("KBHOST_TEST_OPENS", "hostile");
+        let mut child = rig.env.spawn(&mut shell);
+        until("the conversion hangs", || {
+            !staging_entries(&rig.env.kb()).is_empty()
+        });
+        let limits = fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut lines = limits.lines();
+        let line = lines.find(|line| line.starts_with("Max core file size"));
+        line.unwrap().split_whitespace().nth(4).unwrap().to_owned()
+    };
+    assert_eq!(core_bytes_max(&["--password-file", "pw"]), "0");
+    assert_eq!(core_bytes_max(&[]), "unlimited");
 }
 
 #[test]
