@@ -16,6 +16,8 @@ const GAP_OF_COLUMN: f32 = 0.25;
 const BASELINE_TOLERANCE: f32 = 0.25;
 /// Texts that are drawn over each other on one line.
 const LAYERS_MAX: usize = 4;
+/// Words of a text that are looked at for one that another is drawn over.
+const LAYER_REACH: usize = 200;
 /// A script is at most this much of the size of its neighbour.
 const SCRIPT_SIZE_MAX: f32 = 0.86;
 /// Lines within reach that are looked at for the neighbour of a script.
@@ -129,7 +131,14 @@ fn layers(mut row: Vec<Word>) -> Vec<Vec<Word>> {
     for word in row {
         let is_full = layers.len() >= LAYERS_MAX;
         match layers.last_mut() {
-            Some(layer) if is_full || !layer.iter().rev().any(|other| covers(other, &word)) => {
+            Some(layer)
+                if is_full
+                    || !layer
+                        .iter()
+                        .rev()
+                        .take(LAYER_REACH)
+                        .any(|other| covers(other, &word)) =>
+            {
                 layer.push(word);
             }
             _ => layers.push(vec![word]),

@@ -94,10 +94,9 @@ fn rows(lines: Vec<Line>) -> Vec<Row> {
         let last = rows.last_mut().filter(|row| {
             row.last().is_some_and(|last| {
                 let em = last.size.min(line.size);
-                (last.baseline - line.baseline).abs() < ROW_TOLERANCE * em
-                    && last.turn == line.turn
-                    // Text drawn over text is no fragment of it.
-                    && last.rect.overlap_x(&line.rect) < em
+                let is_near = (last.baseline - line.baseline).abs() < ROW_TOLERANCE * em;
+                // Text drawn over text is no fragment of its row.
+                is_near && last.turn == line.turn && last.rect.overlap_x(&line.rect) < em
             })
         });
         match last {
