@@ -86,6 +86,7 @@ fn join_lines(lines: &mut [Line], vocabulary: &Vocabulary) {
         if (before.baseline - after.baseline).abs() < ROW_TOLERANCE * after.size {
             continue;
         }
+        take_hyphen(&mut before.words);
         let (last, next) = (before.words.last_mut(), after.words.first_mut());
         if let (Some(last), Some(next)) = (last, next) {
             next.is_glued = join(last, next, vocabulary);
@@ -97,6 +98,29 @@ fn join_lines(lines: &mut [Line], vocabulary: &Vocabulary) {
         }
     }
 }
+
+/// Lets a hyphen that is a word of its own at the end of a line be part of the one it touches.
+fn take_hyphen(words: &mut Vec<Word>) {
+    let is_alone = words
+        .last()
+        .is_some_and(|last| last.is_glued && is_hyphen_text(&last.text));
+    if is_alone
+        && words.len() > 1
+        && let Some(hyphen) = words.pop()
+        && let Some(last) = words.last_mut()
+    {
+        last.text.push_str(&hyphen.text);
+    }
+}
+
+fn is_hyphen_text(text: &str) -> bool {
+    matches!(text, "-" | "\u{2010}" | "\u{ad}")
+}
+
+/// Words that follow a hyphen that stands for the end of a longer word: `two- and threefold`.
+const CONJUNCTIONS: [&str; 12] = [
+    "and", "or", "to", "und", "oder", "bis", "et", "ou", "y", "o", "en", "och",
+];
 
 /// Whether `next` goes on a word that `last` begins; takes the hyphen of the line's end away.
 pub fn join(last: &mut Word, next: &Word, vocabulary: &Vocabulary) -> bool {
@@ -110,6 +134,9 @@ pub fn join(last: &mut Word, next: &Word, vocabulary: &Vocabulary) -> bool {
         return true;
     }
     let head = last.text.strip_suffix(hyphen).unwrap_or_default();
+    if CONJUNCTIONS.contains(&next.text.as_str()) {
+        return false;
+    }
     let is_hyphen = matches!(hyphen, '-' | '\u{2010}');
     let follows_letter = head.chars().next_back().is_some_and(char::is_alphanumeric);
     if !is_hyphen || !follows_letter || !first.is_some_and(char::is_alphanumeric) {

@@ -5,7 +5,7 @@
 use crate::geometry::Rect;
 use crate::layout::script::{is_ideographic, is_right_to_left};
 use crate::layout::text::{Line, Script, Word};
-use crate::layout::words::{self, Drawn, GAP_OF_WORD};
+use crate::layout::words::{self, Drawn, GAP_OF_WORD, UNKNOWN};
 use crate::page::{FontStyle, Page, Turn};
 
 /// A gap of this many ems between words ends a line: what follows is another column or cell.
@@ -22,6 +22,8 @@ const LAYER_REACH: usize = 200;
 const SCRIPT_SIZE_MAX: f32 = 0.86;
 /// Lines within reach that are looked at for the neighbour of a script.
 const SCRIPT_LINES_MAX: usize = 40;
+/// The text of an item begins so many ems after its bullet at most.
+const BULLET_GAP_MAX: f32 = 5.0;
 /// An initial is at least so many times as large as the text that it begins.
 const INITIAL_SIZE_MIN: f32 = 1.8;
 /// And it reaches down at most so many rows.
@@ -75,6 +77,7 @@ fn link(words: &mut [Word], page: &Page) {
 
 fn lines_of_words(words: Vec<Word>, turn: Turn) -> Vec<Line> {
     let mut rows = rows(words);
+    name_bullets(&mut rows);
     attach_scripts(&mut rows);
     attach_initials(&mut rows);
     let rows: Vec<Vec<Word>> = rows.into_iter().flat_map(layers).collect();
@@ -156,6 +159,31 @@ fn covers(a: &Word, b: &Word) -> bool {
     let shorter = a.rect.width().min(b.rect.width());
     let stand = a.script == Script::Normal && b.script == Script::Normal;
     stand && shared > 0.5 * shorter && shared > 0.5 * a.size.min(b.size)
+}
+
+/// Makes bullets of glyphs without a meaning that stand before text, and leaves the others out.
+fn name_bullets(rows: &mut Vec<Vec<Word>>) {
+    let is_unknown = |word: &Word| word.text.chars().all(|c| c == UNKNOWN);
+    for row in rows.iter_mut().filter(|row| row.iter().any(is_unknown)) {
+        let mut end = f32::NEG_INFINITY;
+        let mut bullets = Vec::with_capacity(row.len());
+        for (at, word) in row.iter().enumerate() {
+            let next = row.get(at + 1).filter(|next| !is_unknown(next));
+            let is_near = next.is_some_and(|next| {
+                let gap = next.rect.x0 - word.rect.x1;
+                next.font != word.font && (0.0..BULLET_GAP_MAX * next.size).contains(&gap)
+            });
+            bullets.push(is_near && word.rect.x0 - end > GAP_OF_LINE * word.size);
+            end = word.rect.x1;
+        }
+        for (word, is_bullet) in row.iter_mut().zip(bullets) {
+            if is_bullet && is_unknown(word) {
+                word.text = "•".to_owned();
+            }
+        }
+        row.retain(|word| !is_unknown(word));
+    }
+    rows.retain(|row| !row.is_empty());
 }
 
 fn sort(row: &mut [Word]) {

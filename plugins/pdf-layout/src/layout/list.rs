@@ -14,6 +14,12 @@ const NESTED_MIN: f32 = 0.7;
 const DEPTH_MAX: u8 = 8;
 /// The text of an item stands at least this many ems to the right of its marker.
 const HANGING_MIN: f32 = 0.6;
+/// Items of a list that are looked at for the one before or after.
+const LOOK_MAX: usize = 40;
+/// Blocks from one item to the next, items of lists within counted.
+const REACH: usize = 8;
+/// Capitals count titles of sections as well: only those that follow each other at once are items.
+const REACH_OF_TITLES: usize = 1;
 /// The longest number of a list: `(xxxviii)`.
 const NUMBER_CHARS_MAX: usize = 9;
 
@@ -80,6 +86,16 @@ impl Marker {
                 MarkerKind::Number { values: b, text: y },
             ) => punctuation(x) == punctuation(y) && a.iter().any(|a| b.contains(&a.next())),
             _ => false,
+        }
+    }
+
+    /// How many blocks farther the next item may be.
+    fn reach(&self) -> usize {
+        match &self.kind {
+            MarkerKind::Number { text, .. } if text.contains(|c: char| c.is_uppercase()) => {
+                REACH_OF_TITLES
+            }
+            _ => REACH,
         }
     }
 
@@ -207,9 +223,13 @@ fn bullet(sign: char, is_alone: bool, word: &Word, next: Option<&Word>) -> Optio
 /// What a number with its stop or brackets counts as; nothing if it is none.
 fn values(text: &str) -> Vec<Counted> {
     let mut values = Vec::new();
-    let inner = match (text.strip_suffix('.'), text.strip_suffix(')')) {
-        (Some(inner), _) => inner,
-        (_, Some(inner)) => inner.strip_prefix('(').unwrap_or(inner),
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let inner = match (text.strip_suffix('.'), text.strip_suffix(')'), bracketed) {
+        (Some(inner), ..) => inner,
+        (_, Some(inner), _) => inner.strip_prefix('(').unwrap_or(inner),
+        (_, _, Some(inner)) => inner,
         _ => return values,
     };
     if inner.is_empty() || inner.len() > NUMBER_CHARS_MAX {
@@ -353,20 +373,25 @@ fn is_hanging(text: &TextBlock) -> bool {
 fn kept(found: &[Found], last_of_page: &[(Marker, u8)]) -> BTreeSet<usize> {
     let is_kept = |at: usize, item: &Found| {
         let is_number = matches!(item.marker.kind, MarkerKind::Number { .. });
-        let has_next = found[at + 1..]
+        let reach = item.marker.reach();
+        let is_near = |other: &Found| other.block.abs_diff(item.block) <= reach;
+        let mut next = found[at + 1..]
             .iter()
-            .take(40)
-            .any(|other| other.marker.follows(&item.marker));
-        let has_last = found[..at]
+            .take(LOOK_MAX)
+            .filter(|other| is_near(other));
+        let has_next = next.any(|other| other.marker.follows(&item.marker));
+        let mut last = found[..at]
             .iter()
             .rev()
-            .take(40)
-            .any(|other| item.marker.follows(&other.marker));
-        let goes_on = last_of_page
-            .iter()
-            .any(|(last, _)| item.marker.follows(last));
+            .take(LOOK_MAX)
+            .filter(|other| is_near(other));
+        let has_last = last.any(|other| item.marker.follows(&other.marker));
+        let goes_on = item.marker.reach() > REACH_OF_TITLES
+            && last_of_page
+                .iter()
+                .any(|(last, _)| item.marker.follows(last));
         let is_listed = has_next && item.marker.is_first() || has_last || goes_on;
-        !is_number || is_listed || item.is_hanging
+        !is_number || is_listed || item.is_hanging && reach > REACH_OF_TITLES
     };
     let items = found.iter().enumerate();
     items

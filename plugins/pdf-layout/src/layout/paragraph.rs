@@ -11,6 +11,10 @@ use crate::layout::text::Line;
 const GAP_OF_PARAGRAPH: f32 = 1.3;
 /// Code has empty lines: so many usual distances still do not end it.
 const GAP_OF_CODE: f32 = 3.2;
+/// Code stands off from text by more than this much of the usual distance.
+const GAP_OF_CODE_MIN: f32 = 1.1;
+/// So many dots lead the eye; fewer are a sentence that breaks off.
+const LEADER_DOTS_MIN: usize = 4;
 /// Sizes that differ by less, as a share, are the same.
 const SIZE_TOLERANCE: f32 = 0.06;
 /// A line that begins this many ems farther right or left is indented.
@@ -82,6 +86,27 @@ impl Row {
         self.lines.first()?.words.first()?.text.chars().next()
     }
 
+    /// Whether dots lead to a number at its end, as in a table of contents.
+    fn is_entry(&self) -> bool {
+        let mut words = self
+            .lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.words.iter().rev());
+        let number = words.next().map_or("", |word| word.text.as_str());
+        let is_number = number
+            .trim_start_matches('.')
+            .chars()
+            .all(char::is_alphanumeric);
+        let is_dot = |c: char| matches!(c, '.' | '…' | '·');
+        let stuck = number.chars().take_while(|c| is_dot(*c)).count();
+        let dots = words.map_while(|word| {
+            let chars = word.text.chars();
+            chars.clone().all(is_dot).then(|| chars.count())
+        });
+        is_number && stuck + dots.take(LEADER_DOTS_MIN).sum::<usize>() >= LEADER_DOTS_MIN
+    }
+
     fn first_word_width(&self) -> f32 {
         let word = self.lines.first().and_then(|line| line.words.first());
         word.map_or(0.0, |word| word.rect.width())
@@ -145,11 +170,22 @@ fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
     if !same_size || !same_turn || step <= 0.0 || is_beside {
         return false;
     }
+    if last.is_entry() {
+        return false;
+    }
     let (was_mono, is_mono) = (last.is_mono(), next.is_mono());
     if was_mono && is_mono {
         return step <= GAP_OF_CODE * pitch * em;
     }
-    was_mono == is_mono && last.is_bold() == next.is_bold() && step <= GAP_OF_PARAGRAPH * pitch * em
+    let is_close = step <= GAP_OF_PARAGRAPH * pitch * em;
+    let is_lower = next.first_char().is_some_and(char::is_lowercase);
+    if was_mono != is_mono {
+        // A line of a paragraph that holds nothing but a long name is no code yet.
+        let is_tight = step <= GAP_OF_CODE_MIN * pitch * em;
+        let is_aligned = (last.rect.x0 - next.rect.x0).abs() < INDENT_MIN * em;
+        return is_tight && is_aligned && last.last_char().is_some_and(|c| !is_sentence_end(c));
+    }
+    is_close && (last.is_bold() == next.is_bold() || is_lower)
 }
 
 /// Divides a run where one of its rows begins a paragraph.

@@ -13,6 +13,8 @@ use crate::layout::script::{
 use crate::layout::text::{Script, Style, Word};
 use crate::page::{FontStyle, Glyph};
 
+/// What stands for a glyph whose meaning the font does not tell.
+pub(super) const UNKNOWN: char = '\u{fffd}';
 /// A gap of this many ems between glyphs is a space.
 pub(super) const GAP_OF_WORD: f32 = 0.17;
 /// Letters this many ems apart, all of them, are set apart to look wide.
@@ -44,7 +46,7 @@ pub(super) fn of_glyphs(glyphs: &[Drawn<'_>], fonts: &[FontStyle]) -> Vec<Word> 
     let mut has_space = true;
     for (cell, gap_of_word) in cells.iter().zip(gaps_of_words(&cells)) {
         let glyph = &cell.glyph;
-        if glyph.char == ' ' || glyph.char == '\u{fffd}' || is_zero_width(glyph.char) {
+        if glyph.char == ' ' || is_zero_width(glyph.char) {
             has_space |= glyph.char == ' ';
             if has_space {
                 close(&mut open, &mut words);
@@ -230,6 +232,13 @@ fn close(open: &mut Option<Open>, words: &mut Vec<Word>) {
                 run.reverse();
             }
         }
+    }
+    // Nobody can read what the font does not tell; alone it may still be the bullet of an item.
+    let is_known = |glyph: &(Glyph, Option<char>)| glyph.0.char != UNKNOWN;
+    if glyphs.iter().any(is_known) {
+        glyphs.retain(is_known);
+    } else {
+        glyphs.truncate(1);
     }
     for (glyph, mark) in glyphs {
         match mark.map(|mark| with_mark(glyph.char, mark)) {
