@@ -96,7 +96,8 @@ struct Repeated {
 impl Repeated {
     fn of(pages: &[PageBlocks]) -> Self {
         let mut pages_of: BTreeMap<Key, Vec<u32>> = BTreeMap::new();
-        for page in pages {
+        // What stands alone on its page is what the page says.
+        for page in pages.iter().filter(|page| has_body(page)) {
             let texts = page.blocks.iter().filter_map(Block::text);
             for line in texts.flat_map(|text| &text.lines) {
                 for key in keys(line, page.height) {
@@ -122,12 +123,26 @@ impl Repeated {
     }
 }
 
+fn is_at_edge(line: &Line, height: f32) -> bool {
+    line.baseline < ZONE * height || height - line.baseline < ZONE * height
+}
+
+/// Whether a page has anything between its edges.
+fn has_body(page: &PageBlocks) -> bool {
+    page.blocks.iter().any(|block| match &block.kind {
+        BlockKind::Text(text) => {
+            let mut lines = text.lines.iter();
+            lines.any(|line| !is_at_edge(line, page.height))
+        }
+        BlockKind::Table(_) => true,
+        BlockKind::Picture { .. } => false,
+    })
+}
+
 /// The keys of a line at an edge: those of the two places that its height rounds to; none of others.
 fn keys(line: &Line, height: f32) -> Vec<Key> {
     let from_top = line.baseline;
-    let from_bottom = height - line.baseline;
-    let is_at_edge = from_top < ZONE * height || from_bottom < ZONE * height;
-    if line.turn != Turn::None || !is_at_edge || line.chars() > CHARS_MAX {
+    if line.turn != Turn::None || !is_at_edge(line, height) || line.chars() > CHARS_MAX {
         return Vec::new();
     }
     let text = masked(&line.text());
