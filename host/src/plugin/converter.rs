@@ -190,7 +190,11 @@ impl Plugin {
         });
         let answer = answer
             .and_then(|answer| answer.map_err(|error| refused(job, error)))
-            .and_then(answer::references);
+            .and_then(answer::references)
+            .map(|references| match &job.password {
+                Some(password) => password.kept_from_all(references),
+                None => references,
+            });
         (answer.map_err(|failure| self.error(failure)), report)
     }
 

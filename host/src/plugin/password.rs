@@ -73,6 +73,12 @@ impl Password {
         converted
     }
 
+    /// Leaves out references that tell it: what is not found is quoted, and what is found is on record.
+    pub(super) fn kept_from_all(&self, mut references: Vec<String>) -> Vec<String> {
+        references.retain(|reference| !self.is_told_in(reference));
+        references
+    }
+
     /// Whether a text that a converter wrote tells it.
     pub(crate) fn is_told_in(&self, text: &str) -> bool {
         let forms = [&self.value, &self.as_line].map(|form| form.expose_secret());
@@ -178,6 +184,41 @@ mod tests {
         check("12", "page 312, 120 words of 2012", false);
         check("é", "café", false);
         check("\u{1}", "a b", false);
+    }
+
+    #[test]
+    fn what_tells_it_is_left_out() {
+        let password = Password::new(b"secret words", (0, 0)).unwrap();
+        let texts = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let references = texts(&["a.png", "x/secret words.png"]);
+        assert_eq!(password.kept_from_all(references), ["a.png"]);
+        let entry = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let converted = Converted {
+            files: Vec::new(),
+            title: Some("secret words".to_owned()),
+            name: None,
+            remote_id: None,
+            pages: None,
+            outline: Vec::new(),
+            metadata: vec![
+                entry("author", "secret words"),
+                entry("secret words", "x"),
+                entry("language", "en"),
+            ],
+            warnings: texts(&["opened by secret words", "page 3 is blank"]),
+        };
+        let kept = password.kept_from(converted.clone());
+        assert_eq!(kept.warnings, ["page 3 is blank", Password::NOT_TOLD]);
+        assert_eq!(kept.metadata, [entry("language", "en")]);
+        assert_eq!(kept.title, converted.title, "text of the document");
+        // Numbers of pages are no passwords, whatever the password is.
+        let pages = Converted {
+            metadata: vec![entry(NEEDS_OCR, "3")],
+            warnings: Vec::new(),
+            ..converted
+        };
+        let password = Password::new(b"3", (0, 0)).unwrap();
+        assert_eq!(password.kept_from(pages.clone()), pages);
     }
 
     #[test]
