@@ -127,16 +127,22 @@ fn is_at_edge(line: &Line, height: f32) -> bool {
     line.baseline < ZONE * height || height - line.baseline < ZONE * height
 }
 
-/// Whether a page has anything between its edges.
+/// Whether a page says more between its edges than at them.
 fn has_body(page: &PageBlocks) -> bool {
-    page.blocks.iter().any(|block| match &block.kind {
-        BlockKind::Text(text) => {
-            let mut lines = text.lines.iter();
-            lines.any(|line| !is_at_edge(line, page.height))
+    let has_table = |block: &Block| matches!(block.kind, BlockKind::Table(_));
+    if page.blocks.iter().any(has_table) {
+        return true;
+    }
+    let texts = page.blocks.iter().filter_map(Block::text);
+    let (mut body, mut edge) = (0, 0);
+    for line in texts.flat_map(|text| &text.lines) {
+        if is_at_edge(line, page.height) {
+            edge += line.chars();
+        } else {
+            body += line.chars();
         }
-        BlockKind::Table(_) => true,
-        BlockKind::Picture { .. } => false,
-    })
+    }
+    body > edge
 }
 
 /// The keys of a line at an edge: those of the two places that its height rounds to; none of others.
