@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use hayro_cmap::BfString;
 use hayro_font::{CMapResolverFn, Font, FontCache, FontGlyph, FontResolverFn, UNITS_PER_EM};
 use hayro_syntax::object::dict::keys::{
-    BASE_FONT, DESCENDANT_FONTS, FLAGS, FONT_BBOX, FONT_DESC, FONT_MATRIX, FONT_WEIGHT,
-    ITALIC_ANGLE, NAME, SUBTYPE,
+    BASE_FONT, DESCENDANT_FONTS, FLAGS, FONT_DESC, FONT_WEIGHT, ITALIC_ANGLE, NAME, SUBTYPE,
 };
 use hayro_syntax::object::{Array, Dict, Name};
 
@@ -19,6 +18,8 @@ const CHARS_PER_CODE_MAX: usize = 16;
 const CODES_MAX: usize = 70_000;
 /// Longest font name, in characters.
 const NAME_CHARS_MAX: usize = 120;
+/// What letters are wide on average, in ems.
+const LETTER_EMS: f64 = 0.5;
 /// What stands for a glyph whose meaning the font does not tell.
 pub(crate) const UNKNOWN: char = '\u{fffd}';
 
@@ -170,12 +171,13 @@ impl<'a> Fonts<'a> {
             .cache
             .font(dict, &self.font_resolver, &self.cmap_resolver)?;
         let is_vertical = !font.is_horizontal();
+        let em_scale = em_scale(&font);
         self.loaded.push(LoadedFont {
             font,
             fallback: UnicodeFallback::of(dict),
             is_vertical,
             codes: BTreeMap::new(),
-            em_scale: em_scale(dict),
+            em_scale,
         });
         self.styles.push(style(dict));
         Some(index)
@@ -186,18 +188,20 @@ impl<'a> Fonts<'a> {
     }
 }
 
-/// How tall the letters of a Type 3 font of size 1 are: its glyph space has units of its own.
-fn em_scale(dict: &Dict<'_>) -> f64 {
-    let matrix = dict.get::<[f64; 6]>(FONT_MATRIX);
-    let bbox = dict.get::<[f64; 4]>(FONT_BBOX);
-    let (Some([_, b, _, d, ..]), Some([_, y0, _, y1])) = (matrix, bbox) else {
+/// How tall the letters of a font of size 1 are. Only the glyph space of a Type 3 font has units of its
+/// own, and its box is seldom true: what letters usually are wide tells.
+fn em_scale(font: &Font<'_>) -> f64 {
+    if !matches!(font.glyph(font.map_code(0), 0), FontGlyph::Type3(_)) {
         return 1.0;
-    };
-    let scale = (y1 - y0).abs() * b.hypot(d);
-    match scale {
-        // The usual case: glyph space of a thousandth, or a box that tells nothing.
-        0.6..=1.8 => 1.0,
-        _ if scale.is_finite() && scale > 1e-3 && scale < 1e3 => scale,
+    }
+    let advances = (0..=255).map(|code| font.code_advance(code).x / f64::from(UNITS_PER_EM));
+    let advances: Vec<f64> = advances
+        .filter(|advance| advance.is_finite() && *advance > 0.0)
+        .collect();
+    let usual = advances.iter().sum::<f64>() / advances.len().max(1) as f64;
+    match usual {
+        0.2..=1.0 => 1.0,
+        _ if usual > 0.0 => (usual / LETTER_EMS).clamp(1e-3, 1e4),
         _ => 1.0,
     }
 }
