@@ -5,12 +5,16 @@ use crate::geometry::Rect;
 use crate::layout::text::Line;
 
 use super::canvas::Canvas;
-use super::fill::{Draft, Run, SAME_ROW};
+use super::fill::{Draft, Run, SAME_ROW, is_drawn_after};
 
 /// A gap of at least this many ems within a row of text may be one between cells.
 const GAP_OF_CELLS: f32 = 0.6;
+/// A space of a font whose characters are all of one width is no more than this many ems wide.
+const GAP_OF_CODE: f32 = 0.75;
 /// Gaps that few rows share are wider: they may be there by chance.
 const GAP_OF_FEW_ROWS: f32 = 0.9;
+/// A gap right of which most rows begin a cell may be as narrow as this.
+const GAP_AT_EDGE: f32 = 0.1;
 /// Rows of text from which on a narrow gap is no chance.
 const MANY_ROWS: usize = 5;
 /// One row of this many may cross a gap between columns.
@@ -25,9 +29,13 @@ const LEADING_MAX: f32 = 1.6;
 /// Text of another size whose height is within that of a row by this part stands beside it.
 const BESIDE: f32 = 0.6;
 /// Text that covers other text by this part of its height has run over from elsewhere.
-const COVERED: f32 = 0.3;
+const COVERED: f32 = 0.2;
 /// Rows above in which text that has run over may have begun.
 const ROWS_BACK: usize = 4;
+/// Text begins at one place if it does so within this many points.
+const SAME_EDGE: f32 = 0.8;
+/// Rows that begin a cell at one place and tell that a cell begins there in others.
+const EDGE_ROWS_MIN: usize = 3;
 /// Lines of this many characters on average are sentences.
 const SENTENCE_CHARS: usize = 24;
 
@@ -128,11 +136,10 @@ fn lift_overflow(rows: &mut Vec<TextRow>) {
             continue;
         }
         let drawn_before = (at.saturating_sub(ROWS_BACK)..at).find(|row| {
-            rows[*row].runs.iter().any(|before| {
-                before.order_last < run.order
-                    && run.order - before.order_last <= 2
-                    && before.rect.overlap_x(&run.rect) > 0.0
-            })
+            rows[*row]
+                .runs
+                .iter()
+                .any(|before| is_drawn_after(before, run) && before.rect.overlap_x(&run.rect) > 0.0)
         });
         if let Some(target) = drawn_before {
             let runs = std::mem::take(&mut rows[at].runs);
@@ -148,7 +155,9 @@ fn pieces(canvas: &Canvas, lines: &[Line], number: usize, line: &Line) -> Vec<Ru
     let mut from = 0;
     let mut end = f32::NEG_INFINITY;
     for (at, word) in line.words.iter().enumerate() {
-        if at > from && word.rect.x0 - end > GAP_OF_CELLS * word.size {
+        let is_mono = word.style.is_mono && at > 0 && line.words[at - 1].style.is_mono;
+        let gap = if is_mono { GAP_OF_CODE } else { GAP_OF_CELLS };
+        if at > from && word.rect.x0 - end > gap * word.size {
             pieces.extend(Run::of(canvas, lines, number, from..at));
             from = at;
         }
@@ -158,8 +167,44 @@ fn pieces(canvas: &Canvas, lines: &[Line], number: usize, line: &Line) -> Vec<Ru
     pieces
 }
 
-/// The gaps between the columns that most rows share, from left to right.
-pub(super) fn gutters(rows: &[TextRow]) -> Vec<(f32, f32)> {
+/// Cuts runs at words that begin where the runs of other rows do: text that nearly fills its cell leaves
+/// no gap before the next one.
+pub(super) fn cut_at_edges(canvas: &Canvas, lines: &[Line], rows: &mut [TextRow]) {
+    let mut starts: Vec<f32> = rows
+        .iter()
+        .flat_map(|row| row.runs.iter().skip(1).map(|run| run.rect.x0))
+        .collect();
+    starts.sort_by(f32::total_cmp);
+    let edges: Vec<f32> = starts
+        .chunk_by(|a, b| b - a <= SAME_EDGE)
+        .filter(|edge| edge.len() >= EDGE_ROWS_MIN)
+        .map(|edge| edge[edge.len() / 2])
+        .collect();
+    let is_edge = |x: f32| edges.iter().any(|edge| (edge - x).abs() <= SAME_EDGE);
+    for row in rows {
+        let runs = std::mem::take(&mut row.runs);
+        for run in runs {
+            let words = lines
+                .get(run.line)
+                .and_then(|line| line.words.get(run.words.clone()));
+            let words = words.unwrap_or_default();
+            let mut from = run.words.start;
+            for (at, pair) in (run.words.start + 1..).zip(words.windows(2)) {
+                let gap = pair[1].rect.x0 - pair[0].rect.x1;
+                if is_edge(pair[1].rect.x0) && gap > 0.1 * pair[1].size {
+                    row.runs.extend(Run::of(canvas, lines, run.line, from..at));
+                    from = at;
+                }
+            }
+            row.runs
+                .extend(Run::of(canvas, lines, run.line, from..run.words.end));
+        }
+    }
+}
+
+/// The gaps between the columns that most rows share, from left to right. Where lines show that there is
+/// a table, `is_ruled`, cells that begin at one place are enough.
+pub(super) fn gutters(rows: &[TextRow], is_ruled: bool) -> Vec<(f32, f32)> {
     let most = rows.iter().map(|row| row.runs.len()).max().unwrap_or(0);
     let body: Vec<&TextRow> = rows
         .iter()
@@ -170,7 +215,7 @@ pub(super) fn gutters(rows: &[TextRow]) -> Vec<(f32, f32)> {
     let usual = counts.get(counts.len() / 2).copied().unwrap_or(0);
     let mut best: Vec<(f32, f32)> = Vec::new();
     for crossing in 0..=body.len() / CROSSING_ONE_OF {
-        let found = gaps(&body, crossing);
+        let found = gaps(&body, crossing, is_ruled);
         if found.len() > best.len() {
             best = found;
         }
@@ -182,7 +227,7 @@ pub(super) fn gutters(rows: &[TextRow]) -> Vec<(f32, f32)> {
 }
 
 /// The gaps that all rows but `crossing` leave free.
-fn gaps(rows: &[&TextRow], crossing: usize) -> Vec<(f32, f32)> {
+fn gaps(rows: &[&TextRow], crossing: usize, is_ruled: bool) -> Vec<(f32, f32)> {
     let mut ends: Vec<(f32, i32)> = Vec::new();
     for row in rows {
         let mut covered = f32::NEG_INFINITY;
@@ -216,6 +261,11 @@ fn gaps(rows: &[&TextRow], crossing: usize) -> Vec<(f32, f32)> {
         match open {
             None if is_free => open = Some(x),
             Some(from) if !is_free => {
+                let narrowest = if is_ruled && begins_at(rows, x) {
+                    GAP_AT_EDGE
+                } else {
+                    narrowest
+                };
                 if x - from >= narrowest * size && from > left && x < right {
                     gaps.push((from, x));
                 }
@@ -225,6 +275,16 @@ fn gaps(rows: &[&TextRow], crossing: usize) -> Vec<(f32, f32)> {
         }
     }
     gaps
+}
+
+/// Whether most rows begin a cell at a place.
+fn begins_at(rows: &[&TextRow], x: f32) -> bool {
+    let begins = rows.iter().filter(|row| {
+        let mut inner = row.runs.iter().skip(1);
+        inner.any(|run| (run.rect.x0 - x).abs() <= SAME_EDGE)
+    });
+    let begins = begins.count();
+    begins >= EDGE_ROWS_MIN && 2 * begins >= rows.len()
 }
 
 /// A row of text with its runs in columns.
@@ -300,7 +360,8 @@ fn parts(
             continue;
         };
         let is_border = column_of(left.rect.middle_x()) != column_of(right.rect.middle_x());
-        if is_border && right.rect.x0 - left.rect.x1 > GAP_OF_WORDS * right.size {
+        let gap = right.rect.x0 - left.rect.x1;
+        if is_border && gap > GAP_OF_WORDS * right.size {
             parts.extend(Run::of(canvas, lines, run.line, from..at));
             from = at;
         }

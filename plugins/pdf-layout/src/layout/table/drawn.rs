@@ -6,7 +6,7 @@ use crate::geometry::Rect;
 use crate::layout::text::{Line, Word};
 
 use super::canvas::Canvas;
-use super::fill::{Draft, Run, SAME_ROW};
+use super::fill::{Draft, Run, SAME_ROW, is_drawn_after};
 use super::lattice::Grid;
 
 /// A chart has lines and few words within; of a table at least this part of the cells has text.
@@ -19,6 +19,8 @@ const OVERRUN_MIN: f32 = 0.35;
 const GAP_OF_WORDS: f32 = 0.6;
 /// Lines of one cell that cover each other by this part of their height are of two cells.
 const COLLISION: f32 = 0.4;
+/// Rows with one text only, in each of two columns, that a table does not have.
+const STAGGERED_MIN: usize = 3;
 /// Rows of text in one drawn row from which on they may be rows of the table.
 const STACKED_ROWS_MIN: usize = 3;
 /// Characters of a cell on average up to which stacked rows are rows of the table.
@@ -54,7 +56,7 @@ pub(super) fn draft(grid: &Grid, canvas: &Canvas, lines: &[Line]) -> Option<Draf
     lift_overflow(&mut draft);
     draft.drop_empty();
     unstack(&mut draft);
-    (draft.rows.len() >= 2 && draft.columns() >= 2).then_some(draft)
+    (!is_staggered(&draft) && draft.rows.len() >= 2 && draft.columns() >= 2).then_some(draft)
 }
 
 /// Runs of words of a line and the cells that they are in.
@@ -119,6 +121,22 @@ fn is_plausible(grid: &Grid, cells: &[Vec<Run>]) -> bool {
         && chars <= CELL_CHARS_MAX * filled.len()
 }
 
+/// Whether each row has one text, now in one column, now in the other: boxes of a drawing.
+fn is_staggered(draft: &Draft) -> bool {
+    let only = |column: usize| {
+        let is_only = |row: &&Vec<Vec<Run>>| {
+            row.iter()
+                .enumerate()
+                .all(|(at, cell)| cell.is_empty() != (at == column))
+        };
+        draft.rows.iter().filter(is_only).count()
+    };
+    draft.columns() == 2
+        && only(0) >= STAGGERED_MIN
+        && only(1) >= STAGGERED_MIN
+        && 3 * (only(0) + only(1)) > 2 * draft.rows.len()
+}
+
 /// Text that is too long for its cell is drawn over the one below: it goes back to where it began.
 fn lift_overflow(draft: &mut Draft) {
     for column in 0..draft.columns() {
@@ -140,10 +158,8 @@ fn lift_overflow(draft: &mut Draft) {
             while cell.len() > 1 {
                 let last = above.iter().max_by_key(|run| run.order_last);
                 let goes_on = last.is_some_and(|last| {
-                    let first = &cell[0];
-                    first.order > last.order_last
-                        && first.order - last.order_last <= 2
-                        && first.baseline > last.baseline - SAME_ROW * first.size
+                    is_drawn_after(last, &cell[0])
+                        && cell[0].baseline > last.baseline - SAME_ROW * cell[0].size
                 });
                 if !goes_on {
                     break;

@@ -6,13 +6,15 @@ use std::ops::Range;
 
 use crate::geometry::Rect;
 use crate::layout::block::{Cell, Table};
-use crate::layout::text::Line;
+use crate::layout::text::{Line, Word};
 
 use super::PlacedTable;
 use super::canvas::Canvas;
 
 /// Baselines of one row of text are no farther apart, in ems.
 pub(super) const SAME_ROW: f32 = 0.35;
+/// Spaces that may be drawn between a line and the next one.
+const SPACES_MAX: u32 = 3;
 
 /// Words of a line that stand next to each other in one cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,9 +31,9 @@ pub(super) struct Run {
     pub(super) size: f32,
     /// Characters.
     pub(super) chars: usize,
-    /// Its first word, in the order of drawing.
+    /// Its first character, in the order of drawing.
     pub(super) order: u32,
-    /// Its last word, in the order of drawing.
+    /// Its last character, in the order of drawing.
     pub(super) order_last: u32,
 }
 
@@ -59,7 +61,7 @@ impl Run {
             size: whole.size,
             chars: part.iter().map(|word| word.text.chars().count()).sum(),
             order: part.iter().map(|word| word.order).min()?,
-            order_last: part.iter().map(|word| word.order).max()?,
+            order_last: part.iter().map(last_glyph).max()?,
         })
     }
 
@@ -77,6 +79,17 @@ impl Run {
         }
         text
     }
+}
+
+/// The place of the last character of a word in the order of drawing.
+fn last_glyph(word: &Word) -> u32 {
+    let chars = u32::try_from(word.text.chars().count()).unwrap_or(u32::MAX);
+    word.order.saturating_add(chars).saturating_sub(1)
+}
+
+/// Whether text is drawn directly after other text, but for spaces.
+pub(super) fn is_drawn_after(before: &Run, after: &Run) -> bool {
+    after.order > before.order_last && after.order - before.order_last <= SPACES_MAX
 }
 
 /// A table that is not yet taken out of the lines: runs in rows of cells.
@@ -210,7 +223,7 @@ fn cut(lines: &mut Vec<Line>, runs: &[Run]) -> Vec<Option<Line>> {
 }
 
 /// Words as a line of their own.
-fn whole(mut words: Vec<crate::layout::text::Word>, turn: crate::page::Turn) -> Option<Line> {
+fn whole(mut words: Vec<Word>, turn: crate::page::Turn) -> Option<Line> {
     if let Some(first) = words.first_mut() {
         first.is_glued = false;
     }

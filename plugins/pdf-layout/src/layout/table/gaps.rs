@@ -29,6 +29,12 @@ const ALIGNED_MIN: f32 = 0.75;
 const PAIRED_OF_TEN_MIN: usize = 6;
 /// Rows of text without any numbers, head or space between them are a table from here on.
 const PLAIN_ROWS_MIN: usize = 5;
+/// Baselines of neighbouring rows that are at least this many ems apart are not lines of a paragraph.
+const SPACED_MIN: f32 = 1.4;
+/// Space above the first row, as a share of that below it.
+const START_STEP: f32 = 1.1;
+/// Rows at which a table is tried to begin, for every run of rows.
+const STARTS_MAX: usize = 6;
 /// Characters of a line of a cell on average.
 const RUN_CHARS_MAX: usize = 40;
 /// Evidence that is enough.
@@ -40,7 +46,7 @@ pub(super) fn drafts(canvas: &Canvas, lines: &[Line], taken: &[Rect]) -> Vec<Dra
     for band in bands::of_page(canvas, lines) {
         let rows = columns::text_rows(canvas, lines, |line| band.holds(&line.rect));
         for rows in sequences(&rows, &band, taken) {
-            let draft = draft(rows, canvas, lines);
+            let draft = starts(rows).find_map(|from| draft(&rows[from..], canvas, lines));
             drafts.extend(draft.filter(|draft| {
                 drafts
                     .iter()
@@ -49,6 +55,19 @@ pub(super) fn drafts(canvas: &Canvas, lines: &[Line], taken: &[Rect]) -> Vec<Dra
         }
     }
     drafts
+}
+
+/// Where a table may begin in a run of rows: at its first, below a single text, below more space.
+fn starts(rows: &[TextRow]) -> impl Iterator<Item = usize> {
+    let step = |row: usize| {
+        let pair = rows.get(row).zip(rows.get(row.wrapping_sub(1)));
+        pair.map_or(0.0, |(below, above)| below.baseline - above.baseline)
+    };
+    let inner = (1..rows.len()).filter(move |row| {
+        let is_apart = rows[row - 1].runs.len() == 1 || step(*row) > START_STEP * step(row + 1);
+        rows[*row].runs.len() > 1 && is_apart
+    });
+    std::iter::once(0).chain(inner).take(STARTS_MAX)
 }
 
 fn touches(a: &Rect, b: &Rect) -> bool {
@@ -149,7 +168,7 @@ fn within(gaps: &[(f32, f32)], row: &TextRow) -> Vec<(f32, f32)> {
 }
 
 fn draft(rows: &[TextRow], canvas: &Canvas, lines: &[Line]) -> Option<Draft> {
-    let gutters = columns::gutters(rows);
+    let gutters = columns::gutters(rows, false);
     if gutters.is_empty() {
         return None;
     }
@@ -167,11 +186,36 @@ fn draft(rows: &[TextRow], canvas: &Canvas, lines: &[Line]) -> Option<Draft> {
     }
     let above = logical.iter().position(|row| columns_filled(row) >= 2)?;
     logical.drain(..above);
-    let is_spaced = logical.iter().filter(|group| group.len() > 1).count() >= 2;
+    let is_spaced = is_spaced(&logical);
+    let has_rule = has_head_rule(&logical, &rules);
     let mut draft = columns::draft(logical, &gutters)?;
     draft.drop_empty();
-    let evidence = evidence(&draft, lines, is_spaced, !rules.is_empty());
-    (is_plausible(&draft, lines) && evidence >= EVIDENCE_MIN).then_some(draft)
+    let evidence = evidence(&draft, lines, is_spaced, has_rule);
+    (is_plausible(&draft, lines, is_spaced) && evidence >= EVIDENCE_MIN).then_some(draft)
+}
+
+/// Whether there is more space between rows than between the lines of a paragraph.
+fn is_spaced(logical: &[Vec<CellRow>]) -> bool {
+    let pairs = logical.iter().zip(logical.iter().skip(1));
+    let steps = pairs.filter_map(|(above, below)| {
+        let (above, below) = (above.last()?, below.first()?);
+        Some((below.baseline - above.baseline) / above.size.max(below.size).max(1.0))
+    });
+    let steps: Vec<f32> = steps.collect();
+    let wide = steps.iter().filter(|step| **step >= SPACED_MIN).count();
+    8 * wide >= 7 * steps.len()
+}
+
+/// Whether a line runs below the first row.
+fn has_head_rule(logical: &[Vec<CellRow>], rules: &[f32]) -> bool {
+    let first = logical.first().and_then(|row| row.last());
+    let second = logical.get(1).and_then(|row| row.first());
+    let between = first.zip(second);
+    between.is_some_and(|(first, second)| {
+        rules
+            .iter()
+            .any(|rule| (first.baseline - 1.0..second.baseline).contains(rule))
+    })
 }
 
 fn columns_filled(group: &[CellRow]) -> usize {
@@ -181,7 +225,7 @@ fn columns_filled(group: &[CellRow]) -> usize {
         .count()
 }
 
-fn is_plausible(draft: &Draft, lines: &[Line]) -> bool {
+fn is_plausible(draft: &Draft, lines: &[Line], is_spaced: bool) -> bool {
     let (rows, columns) = (draft.rows.len(), draft.columns());
     let (runs, chars) = draft
         .runs()
@@ -191,9 +235,9 @@ fn is_plausible(draft: &Draft, lines: &[Line]) -> bool {
         && draft.filled() as f32 >= FILLED_MIN * (rows * columns) as f32
         && chars <= RUN_CHARS_MAX * runs
         && looks::alignment(draft) >= ALIGNED_MIN
-        && !looks::is_prose(draft, lines)
-        && !looks::is_continued(draft, lines)
+        && (is_spaced || !looks::is_prose(draft, lines) && !looks::is_continued(draft, lines))
         && looks::has_words(draft, lines)
+        && looks::is_of_one_size(draft)
         && looks::paired_of_ten(draft) >= PAIRED_OF_TEN_MIN
         && !looks::is_code(draft, lines)
         && !looks::is_list(draft, lines)
@@ -202,15 +246,13 @@ fn is_plausible(draft: &Draft, lines: &[Line]) -> bool {
 }
 
 /// What speaks for a table beside its gaps.
-fn evidence(draft: &Draft, lines: &[Line], is_spaced: bool, is_ruled: bool) -> u32 {
+fn evidence(draft: &Draft, lines: &[Line], is_spaced: bool, has_rule: bool) -> u32 {
     let rows = draft.rows.len();
     let points = [
         (looks::has_figures(draft, lines), 2),
-        (looks::has_head(draft, lines), 2),
         (is_spaced, 2),
-        (is_ruled, 1),
+        (has_rule, 2),
         (rows >= PLAIN_ROWS_MIN, 1),
-        (rows >= PLAIN_ROWS_MIN && draft.columns() >= 3, 1),
         (rows >= 2 * PLAIN_ROWS_MIN, 1),
     ];
     points

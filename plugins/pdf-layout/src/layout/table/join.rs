@@ -9,6 +9,8 @@ use crate::layout::text::Line;
 
 /// Borders of columns are the same within this part of the width of the table.
 const SAME_EDGE: f32 = 0.06;
+/// The ends of the last column are the same within this part of the width.
+const SAME_END: f32 = 0.2;
 /// What stands in this part of the page at its top or foot is no text between two parts of a table.
 const MARGIN: f32 = 0.1;
 /// Lines of a running head or foot.
@@ -20,25 +22,40 @@ const JOINED_ROWS_MAX: usize = 200;
 /// Where a table is: its page and its block there.
 type Place = (usize, usize);
 
+/// The table that may go on.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    /// Where it began.
+    place: Place,
+    /// The page of its last part.
+    page: usize,
+    /// Where its last part is.
+    rect: Rect,
+}
+
 /// Joins the parts of tables of a document.
 pub(crate) fn join(pages: &mut [PageBlocks]) {
-    let mut last: Option<Place> = None;
+    let mut last: Option<Last> = None;
     for page in 0..pages.len() {
         let mut gone = Vec::new();
         for block in 0..pages[page].blocks.len() {
             let this = &pages[page].blocks[block];
+            let rect = this.rect;
             match &this.kind {
                 BlockKind::Table(_) => {
-                    let joined = last.is_some_and(|last| join_two(pages, last, (page, block)));
-                    if joined {
+                    let joined = last.filter(|last| join_two(pages, last, (page, block)));
+                    if joined.is_some() {
                         gone.push(block);
-                    } else {
-                        last = Some((page, block));
                     }
+                    let place = joined.map_or((page, block), |last| last.place);
+                    last = Some(Last { place, page, rect });
                 }
                 _ if is_aside(this, &pages[page]) => {}
                 _ => last = None,
             }
+        }
+        if let Some(last) = last.as_mut().filter(|last| last.place.0 == page) {
+            last.place.1 -= gone.iter().filter(|block| **block < last.place.1).count();
         }
         for block in gone.into_iter().rev() {
             pages[page].blocks.remove(block);
@@ -60,13 +77,13 @@ fn is_aside(block: &Block, page: &PageBlocks) -> bool {
 }
 
 /// Puts the second table at the end of the first; `false` if it is another one or stays by itself.
-fn join_two(pages: &mut [PageBlocks], first: Place, second: Place) -> bool {
-    let (Some((head, above)), Some((tail, below))) = (table(pages, first), table(pages, second))
-    else {
+fn join_two(pages: &mut [PageBlocks], last: &Last, second: Place) -> bool {
+    let first = last.place;
+    let (Some((head, _)), Some((tail, below))) = (table(pages, first), table(pages, second)) else {
         return false;
     };
-    let is_next = match second.0 - first.0 {
-        0 => below.x0 >= above.x1 && below.y0 < above.y1,
+    let is_next = match second.0 - last.page {
+        0 => below.x0 >= last.rect.x1 && below.y0 < last.rect.y1,
         1 => true,
         _ => false,
     };
@@ -119,8 +136,11 @@ fn has_same_edges(a: &Table, b: &Table) -> bool {
     };
     let width = a.edges.last().unwrap_or(first) - first;
     let pairs = a.edges.iter().zip(&b.edges);
-    let mut apart = pairs.map(|(a, b)| ((a - first) - (b - second)).abs());
-    a.edges.len() == b.edges.len() && apart.all(|apart| apart <= SAME_EDGE * width)
+    let apart = pairs.map(|(a, b)| ((a - first) - (b - second)).abs());
+    // Where no line shows it the last column ends with its longest text.
+    let mut inner = apart.rev().enumerate();
+    a.edges.len() == b.edges.len()
+        && inner.all(|(n, apart)| apart <= width * if n == 0 { SAME_END } else { SAME_EDGE })
 }
 
 fn texts(row: &[Cell]) -> Vec<String> {

@@ -10,6 +10,8 @@ use super::fill::{Draft, Run};
 const PROSE_ROWS_MIN: usize = 4;
 /// Characters of a line of a sentence in a narrow column.
 const PROSE_CHARS_MIN: usize = 22;
+/// Sizes that differ by less, as a share, are the same; words of code in a cell are a little smaller.
+const SIZE_TOLERANCE: f32 = 0.22;
 /// Edges within this many ems of each other are aligned.
 const ALIGNED: f32 = 0.5;
 
@@ -67,6 +69,24 @@ pub(super) fn has_words(draft: &Draft, lines: &[Line]) -> bool {
         words.any(|word| word.chars().count() >= 2)
     });
     6 * worded.count() >= cells.count()
+}
+
+/// Whether its text is of one size below the head, or nearly.
+pub(super) fn is_of_one_size(draft: &Draft) -> bool {
+    let mut sizes: Vec<f32> = draft
+        .rows
+        .iter()
+        .skip(1)
+        .flatten()
+        .flatten()
+        .map(|run| run.size)
+        .collect();
+    sizes.sort_by(f32::total_cmp);
+    let middle = sizes.get(sizes.len() / 2).copied().unwrap_or(0.0);
+    let near = sizes
+        .iter()
+        .filter(|size| (*size / middle.max(1.0) - 1.0).abs() <= SIZE_TOLERANCE);
+    5 * near.count() >= 4 * sizes.len()
 }
 
 /// Rows with text in two columns or more, of ten.
@@ -199,18 +219,4 @@ pub(super) fn has_figures(draft: &Draft, lines: &[Line]) -> bool {
         let figures = filled.iter().filter(|cell| is_figure(cell, lines)).count();
         filled.len() >= 2 && 10 * figures >= 6 * filled.len()
     })
-}
-
-/// Whether the first row is set in another way than those below.
-pub(super) fn has_head(draft: &Draft, lines: &[Line]) -> bool {
-    let is_bold = |row: &Vec<Vec<Run>>| {
-        row.iter().flatten().all(|run| {
-            let words = lines
-                .get(run.line)
-                .and_then(|line| line.words.get(run.words.clone()));
-            words.is_some_and(|words| words.iter().all(|word| word.style.is_bold))
-        })
-    };
-    let bold = draft.rows.iter().skip(1).filter(|row| is_bold(row)).count();
-    draft.rows.first().is_some_and(is_bold) && 2 * bold < draft.rows.len()
 }

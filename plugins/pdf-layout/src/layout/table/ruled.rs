@@ -27,6 +27,8 @@ const EMPTY_MAX: f32 = 40.0;
 const FAMILIES_MAX: usize = 100;
 /// Of a table at least this part of the cells has text.
 const FILLED_MIN: f32 = 0.35;
+/// Of ten rows this many have text in two columns.
+const PAIRED_OF_TEN_MIN: usize = 4;
 /// Of a table at least this part of the cells is aligned with others of its column.
 const ALIGNED_MIN: f32 = 0.6;
 
@@ -187,8 +189,9 @@ fn of_slabs(
 ) -> Option<Draft> {
     let first = kinds.iter().position(|kind| *kind == Slab::Rows)?;
     let last = kinds.iter().rposition(|kind| *kind == Slab::Rows)?;
-    let rows: Vec<TextRow> = slabs.get(first..=last)?.iter().flatten().cloned().collect();
-    let gutters = columns::gutters(&rows);
+    let mut rows: Vec<TextRow> = slabs.get(first..=last)?.iter().flatten().cloned().collect();
+    columns::cut_at_edges(canvas, lines, &mut rows);
+    let gutters = columns::gutters(&rows, true);
     let rect = Rect::around(rows.iter().map(|row| &row.rect))?;
     let between = rules.iter().filter(|rule| {
         rule.at > rect.y0 && rule.at < rect.y1 && rule.from < rect.x1 && rule.to > rect.x0
@@ -207,6 +210,7 @@ fn is_table(draft: &Draft, lines: &[Line]) -> bool {
     rows >= 2
         && columns >= 2
         && filled >= FILLED_MIN * (rows * columns) as f32
+        && looks::paired_of_ten(draft) >= PAIRED_OF_TEN_MIN
         && looks::alignment(draft) >= ALIGNED_MIN
         && !looks::is_prose(draft, lines)
         && !looks::is_code(draft, lines)
