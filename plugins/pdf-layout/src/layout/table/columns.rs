@@ -30,6 +30,9 @@ const LEADING_MAX: f32 = 1.6;
 const BESIDE: f32 = 0.6;
 /// Text that covers other text by this part of its height has run over from elsewhere.
 const COVERED: f32 = 0.2;
+/// From this many rows with a line below on, every row has one if most hold few rows of text.
+const RULED_ROWS_MIN: usize = 4;
+const RULED_LINES: usize = 2;
 /// Rows above in which text that has run over may have begun.
 const ROWS_BACK: usize = 4;
 /// Text begins at one place if it does so within this many points.
@@ -165,6 +168,21 @@ fn pieces(canvas: &Canvas, lines: &[Line], number: usize, line: &Line) -> Vec<Ru
     }
     pieces.extend(Run::of(canvas, lines, number, from..line.words.len()));
     pieces
+}
+
+/// The gaps at lines drawn between columns, if text keeps to them.
+pub(super) fn drawn_gutters(rows: &[TextRow], borders: &[f32]) -> Vec<(f32, f32)> {
+    let crosses = |row: &&TextRow| {
+        let over = |run: &Run, x: f32| run.rect.x0 + run.size < x && x < run.rect.x1 - run.size;
+        row.runs
+            .iter()
+            .any(|run| borders.iter().any(|x| over(run, *x)))
+    };
+    let crossing = rows.iter().filter(crosses).count();
+    match CROSSING_ONE_OF * crossing <= rows.len() {
+        true => borders.iter().map(|x| (*x, *x)).collect(),
+        false => Vec::new(),
+    }
 }
 
 /// Cuts runs at words that begin where the runs of other rows do: text that nearly fills its cell leaves
@@ -384,7 +402,12 @@ pub(super) fn logical_rows(rows: Vec<CellRow>, rules: &[f32], lines: &[Line]) ->
     }
     let has_head = slabs.len() >= 2;
     let threshold = pitch_threshold(&slabs);
-    let are_ruled = slabs.len() >= 4;
+    let mut heights: Vec<usize> = slabs.iter().map(Vec::len).collect();
+    heights.sort_unstable();
+    let are_ruled = slabs.len() >= RULED_ROWS_MIN
+        && heights
+            .get(heights.len() / 2)
+            .is_some_and(|lines| *lines <= RULED_LINES);
     let mut logical = Vec::new();
     for (number, slab) in slabs.into_iter().enumerate() {
         let mut groups: Vec<Vec<CellRow>> = Vec::new();
@@ -478,14 +501,11 @@ fn continues(group: &[CellRow], row: &CellRow, evidence: &Evidence, lines: &[Lin
     let both = pairs()
         .filter(|(a, b)| !a.is_empty() && !b.is_empty())
         .count();
-    if evidence.is_prose {
+    if evidence.is_prose || evidence.is_ruled {
         return true;
     }
     if let Some(threshold) = evidence.threshold {
-        return step <= threshold && (row.filled() < columns || evidence.is_ruled || columns == 2);
-    }
-    if evidence.is_ruled {
-        return true;
+        return step <= threshold && (row.filled() < columns || columns == 2);
     }
     let has_first = row.cells.first().is_some_and(|cell| !cell.is_empty());
     match has_first {

@@ -99,6 +99,14 @@ fn cell_of_word(grid: &Grid, rect: &Rect, word: &Word) -> Option<usize> {
 }
 
 fn is_plausible(grid: &Grid, cells: &[Vec<Run>]) -> bool {
+    // Where most rows have no lines between columns, those of the head say too little.
+    let whole = grid
+        .cells
+        .iter()
+        .filter(|cell| cell.rect.width() > 0.98 * grid.rect().width());
+    if 2 * whole.count() > grid.rows() {
+        return false;
+    }
     let filled: Vec<usize> = (0..cells.len())
         .filter(|cell| !cells[*cell].is_empty())
         .collect();

@@ -235,6 +235,7 @@ fn is_plausible(draft: &Draft, lines: &[Line], is_spaced: bool) -> bool {
         && draft.filled() as f32 >= FILLED_MIN * (rows * columns) as f32
         && chars <= RUN_CHARS_MAX * runs
         && looks::alignment(draft) >= ALIGNED_MIN
+        && (looks::has_figures(draft, lines) || !looks::is_column_major(draft))
         && (is_spaced || !looks::is_prose(draft, lines) && !looks::is_continued(draft, lines))
         && looks::has_words(draft, lines)
         && looks::is_of_one_size(draft)

@@ -220,3 +220,15 @@ pub(super) fn has_figures(draft: &Draft, lines: &[Line]) -> bool {
         filled.len() >= 2 && 10 * figures >= 6 * filled.len()
     })
 }
+
+/// Whether it is drawn column by column: text set in columns, not rows of a table.
+pub(super) fn is_column_major(draft: &Draft) -> bool {
+    let pairs = draft.rows.windows(2).flat_map(|rows| {
+        let columns = rows[0].iter().skip(1).zip(&rows[1]);
+        // The cell to the right, and the one below the cell to its left.
+        columns.filter_map(|(right, below)| Some((right.first()?.order, below.first()?.order)))
+    });
+    let orders: Vec<(u32, u32)> = pairs.collect();
+    let down_first = orders.iter().filter(|(right, below)| below < right).count();
+    2 * down_first > orders.len()
+}

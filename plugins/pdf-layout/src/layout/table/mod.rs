@@ -58,7 +58,7 @@ fn take_from(canvas: &Canvas, lines: &mut Vec<Line>, tables: &mut Vec<PlacedTabl
             tables.extend(fill::take(vec![draft], canvas, lines));
         }
     }
-    let drafts = ruled::drafts(canvas, lines, &taken);
+    let drafts = ruled::drafts(canvas, &down, lines, &taken);
     taken.extend(drafts.iter().map(|draft| draft.rect));
     tables.extend(fill::take(drafts, canvas, lines));
     let drafts = gaps::drafts(canvas, lines, &taken);

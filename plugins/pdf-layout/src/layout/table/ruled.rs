@@ -6,8 +6,8 @@ use crate::geometry::Rect;
 use crate::layout::text::Line;
 
 use super::canvas::Canvas;
-use super::columns::{self, TextRow};
-use super::fill::Draft;
+use super::columns::{self, CellRow, TextRow};
+use super::fill::{Draft, Run};
 use super::looks;
 use super::segment::{self, Segment};
 
@@ -21,8 +21,12 @@ const LENGTH_MIN: f32 = 60.0;
 const FILL_MIN: f32 = 6.0;
 /// Text of this part of the width without a gap is a sentence.
 const SENTENCE: f32 = 0.62;
+/// A sentence that begins farther to the right than this part of the width stands in a column.
+const FIRST: f32 = 0.12;
 /// An empty space of this many points is between tables.
 const EMPTY_MAX: f32 = 40.0;
+/// Lines with nothing between them that a table does not have.
+const CHART_LINES_MIN: usize = 3;
 /// Families of lines of a page; a page with more is a drawing.
 const FAMILIES_MAX: usize = 100;
 /// Of a table at least this part of the cells has text.
@@ -54,7 +58,12 @@ enum Slab {
 }
 
 /// The tables between lines, where no other table is.
-pub(super) fn drafts(canvas: &Canvas, lines: &[Line], taken: &[Rect]) -> Vec<Draft> {
+pub(super) fn drafts(
+    canvas: &Canvas,
+    down: &[Segment],
+    lines: &[Line],
+    taken: &[Rect],
+) -> Vec<Draft> {
     let mut pieces: Vec<Segment> = canvas.across.iter().map(segment::across).collect();
     for fill in canvas.fills.iter().filter(|fill| fill.height() >= FILL_MIN) {
         let edges = [fill.y0, fill.y1];
@@ -71,7 +80,7 @@ pub(super) fn drafts(canvas: &Canvas, lines: &[Line], taken: &[Rect]) -> Vec<Dra
         .collect();
     let mut drafts: Vec<Draft> = Vec::new();
     for family in families(&rules) {
-        for draft in of_family(&family, &rules, canvas, lines) {
+        for draft in of_family(&family, &rules, down, canvas, lines) {
             let is_free = |other: &Rect| {
                 draft.rect.overlap_x(other) < 1.0 || draft.rect.overlap_y(other) < 1.0
             };
@@ -111,7 +120,13 @@ fn families(rules: &[Segment]) -> Vec<Family> {
     families
 }
 
-fn of_family(family: &Family, rules: &[Segment], canvas: &Canvas, lines: &[Line]) -> Vec<Draft> {
+fn of_family(
+    family: &Family,
+    rules: &[Segment],
+    down: &[Segment],
+    canvas: &Canvas,
+    lines: &[Line],
+) -> Vec<Draft> {
     let ends = family.places.first().zip(family.places.last());
     let Some((top, bottom)) = ends else {
         return Vec::new();
@@ -138,7 +153,7 @@ fn of_family(family: &Family, rules: &[Segment], canvas: &Canvas, lines: &[Line]
     let kinds: Vec<Slab> = slabs
         .iter()
         .zip(family.places.windows(2))
-        .map(|(rows, ends)| kind(rows, ends[1] - ends[0], family.to - family.from))
+        .map(|(rows, ends)| kind(rows, ends[1] - ends[0], family))
         .collect();
     let mut drafts = Vec::new();
     let mut from = 0;
@@ -148,6 +163,7 @@ fn of_family(family: &Family, rules: &[Segment], canvas: &Canvas, lines: &[Line]
                 &slabs[from..at],
                 &kinds[from..at],
                 rules,
+                down,
                 canvas,
                 lines,
             ));
@@ -157,9 +173,12 @@ fn of_family(family: &Family, rules: &[Segment], canvas: &Canvas, lines: &[Line]
     drafts
 }
 
-fn kind(rows: &[TextRow], height: f32, width: f32) -> Slab {
+fn kind(rows: &[TextRow], height: f32, family: &Family) -> Slab {
+    let width = family.to - family.from;
     let sentences = rows.iter().filter(|row| {
-        let is_long = |run: &super::fill::Run| run.rect.width() > SENTENCE * width;
+        let is_long = |run: &Run| {
+            run.rect.width() > SENTENCE * width && run.rect.x0 < family.from + FIRST * width
+        };
         row.runs.iter().any(is_long)
     });
     let sentences = sentences.count();
@@ -184,24 +203,55 @@ fn of_slabs(
     slabs: &[Vec<TextRow>],
     kinds: &[Slab],
     rules: &[Segment],
+    down: &[Segment],
     canvas: &Canvas,
     lines: &[Line],
 ) -> Option<Draft> {
+    // Many lines and little text between them: the grid of a chart.
+    let empty = kinds.iter().filter(|kind| **kind == Slab::Empty).count();
+    if 2 * empty > kinds.len() && empty >= CHART_LINES_MIN {
+        return None;
+    }
     let first = kinds.iter().position(|kind| *kind == Slab::Rows)?;
     let last = kinds.iter().rposition(|kind| *kind == Slab::Rows)?;
     let mut rows: Vec<TextRow> = slabs.get(first..=last)?.iter().flatten().cloned().collect();
     columns::cut_at_edges(canvas, lines, &mut rows);
-    let gutters = columns::gutters(&rows, true);
     let rect = Rect::around(rows.iter().map(|row| &row.rect))?;
+    let borders = down.iter().filter(|line| {
+        let is_inside = line.at > rect.x0 + SAME_END && line.at < rect.x1 - SAME_END;
+        is_inside && line.to.min(rect.y1) - line.from.max(rect.y0) > SAME_END
+    });
+    let borders = segment::borders(borders.map(|line| line.at).collect(), SAME_END);
+    let mut gutters = columns::gutters(&rows, true);
+    let drawn = columns::drawn_gutters(&rows, &borders);
+    if drawn.len() >= gutters.len() {
+        gutters = drawn;
+    }
     let between = rules.iter().filter(|rule| {
         rule.at > rect.y0 && rule.at < rect.y1 && rule.from < rect.x1 && rule.to > rect.x0
     });
     let places: Vec<f32> = between.map(|rule| rule.at).collect();
     let cells = columns::in_columns(canvas, lines, &rows, &gutters);
-    let logical = columns::logical_rows(cells, &places, lines);
+    let mut logical = columns::logical_rows(cells, &places, lines);
+    // A title above and notes below are no rows.
+    while logical.last().is_some_and(|row| is_title(row)) {
+        logical.pop();
+    }
+    let first = logical.iter().position(|row| !is_title(row))?;
+    logical.drain(..first);
     let mut draft = columns::draft(logical, &gutters)?;
     draft.drop_empty();
     is_table(&draft, lines).then_some(draft)
+}
+
+/// Whether a row holds one text, which spans columns or is the only one.
+fn is_title(row: &[CellRow]) -> bool {
+    let is_first = |row: &CellRow| row.cells.first().is_some_and(|cell| !cell.is_empty());
+    let others = row
+        .iter()
+        .flat_map(|row| row.cells.iter().skip(1))
+        .flatten();
+    others.count() == 0 && row.iter().any(|row| is_first(row) && row.spans)
 }
 
 fn is_table(draft: &Draft, lines: &[Line]) -> bool {
@@ -212,6 +262,7 @@ fn is_table(draft: &Draft, lines: &[Line]) -> bool {
         && filled >= FILLED_MIN * (rows * columns) as f32
         && looks::paired_of_ten(draft) >= PAIRED_OF_TEN_MIN
         && looks::alignment(draft) >= ALIGNED_MIN
+        && (looks::has_figures(draft, lines) || !looks::is_column_major(draft))
         && !looks::is_prose(draft, lines)
         && !looks::is_code(draft, lines)
         && !looks::is_list(draft, lines)
