@@ -15,6 +15,8 @@ const GAP_OF_CODE: f32 = 0.75;
 const GAP_OF_FEW_ROWS: f32 = 0.9;
 /// A gap right of which most rows begin a cell may be as narrow as this.
 const GAP_AT_EDGE: f32 = 0.1;
+/// Words farther apart than this, in ems, are farther apart than those of most sentences.
+const WORDS_APART: f32 = 0.36;
 /// Rows of text from which on a narrow gap is no chance.
 const MANY_ROWS: usize = 5;
 /// One row of this many may cross a gap between columns.
@@ -209,7 +211,11 @@ pub(super) fn cut_at_edges(canvas: &Canvas, lines: &[Line], rows: &mut [TextRow]
             let mut from = run.words.start;
             for (at, pair) in (run.words.start + 1..).zip(words.windows(2)) {
                 let gap = pair[1].rect.x0 - pair[0].rect.x1;
-                if is_edge(pair[1].rect.x0) && gap > 0.1 * pair[1].size {
+                // Words of a sentence that begin there by chance are as far apart as all words.
+                let is_apart = gap > WORDS_APART * pair[1].size
+                    || gap > GAP_AT_EDGE * pair[1].size
+                        && (pair[1].size - pair[0].size).abs() > 0.3;
+                if is_edge(pair[1].rect.x0) && is_apart {
                     row.runs.extend(Run::of(canvas, lines, run.line, from..at));
                     from = at;
                 }
@@ -310,8 +316,8 @@ fn begins_at(rows: &[&TextRow], x: f32) -> bool {
 pub(super) struct CellRow {
     /// The runs of every column; what spans columns is in the first of them.
     pub(super) cells: Vec<Vec<Run>>,
-    /// Something spans columns.
-    pub(super) spans: bool,
+    /// The first and the last column of what spans columns.
+    pub(super) spans: Vec<(usize, usize)>,
     /// What it stands on.
     pub(super) baseline: f32,
     /// Font size.
@@ -341,11 +347,14 @@ pub(super) fn in_columns(
     let column_of = |x: f32| borders.partition_point(|border| *border <= x);
     let rows = rows.iter().map(|row| {
         let mut cells = vec![Vec::new(); borders.len() + 1];
-        let mut spans = false;
+        let mut spans = Vec::new();
         for run in &row.runs {
-            for part in parts(canvas, lines, run, &column_of) {
+            for part in parts(canvas, lines, run, gutters, &column_of) {
                 let column = column_of(part.rect.x0 + 0.1 * part.size);
-                spans |= column_of(part.rect.x1 - 0.1 * part.size) > column;
+                let last = column_of(part.rect.x1 - 0.1 * part.size);
+                if last > column {
+                    spans.push((column, last));
+                }
                 cells[column].push(part);
             }
         }
@@ -365,6 +374,7 @@ fn parts(
     canvas: &Canvas,
     lines: &[Line],
     run: &Run,
+    gutters: &[(f32, f32)],
     column_of: &impl Fn(f32) -> usize,
 ) -> Vec<Run> {
     let words = lines
@@ -379,7 +389,11 @@ fn parts(
         };
         let is_border = column_of(left.rect.middle_x()) != column_of(right.rect.middle_x());
         let gap = right.rect.x0 - left.rect.x1;
-        if is_border && gap > GAP_OF_WORDS * right.size {
+        let is_drawn = gutters.iter().any(|(from, to)| {
+            from == to && (left.rect.x1 - 0.5..right.rect.x0 + 0.5).contains(from)
+        });
+        let least = if is_drawn { GAP_AT_EDGE } else { GAP_OF_WORDS };
+        if is_border && gap > least * right.size {
             parts.extend(Run::of(canvas, lines, run.line, from..at));
             from = at;
         }
@@ -488,14 +502,16 @@ fn continues(group: &[CellRow], row: &CellRow, evidence: &Evidence, lines: &[Lin
         return false;
     }
     if evidence.is_head {
-        return !(last.spans || row.spans);
+        return group
+            .iter()
+            .all(|above| !divides(above, row) && !divides(row, above));
     }
     let columns = first.cells.len();
     let pairs = || first.cells.iter().zip(&row.cells);
     let has_figures = pairs()
         .skip(1)
         .any(|(a, b)| is_figure(a, lines) && is_figure(b, lines));
-    if has_figures || row.spans || last.spans {
+    if has_figures || !row.spans.is_empty() || !last.spans.is_empty() {
         return false;
     }
     let both = pairs()
@@ -511,6 +527,39 @@ fn continues(group: &[CellRow], row: &CellRow, evidence: &Evidence, lines: &[Lin
     match has_first {
         true => row.filled() == 1 && last.filled() > 1 && is_unfinished(last, row, lines),
         false => both == row.filled() && 5 * row.filled() < 3 * first.filled().max(2),
+    }
+}
+
+/// Whether a row has several cells below or above one that spans columns.
+fn divides(row: &CellRow, spanning: &CellRow) -> bool {
+    spanning.spans.iter().any(|(from, to)| {
+        let within = row.cells.get(*from..=*to).unwrap_or_default();
+        within.iter().filter(|cell| !cell.is_empty()).count() > 1
+    })
+}
+
+/// Makes one column of two neighbours of which no row has both: a head that stands in the middle of its
+/// column beside short texts at the left.
+pub(super) fn merge_exclusive(rows: &mut [CellRow], gutters: &mut Vec<(f32, f32)>) {
+    for left in (0..gutters.len()).rev() {
+        let right = left + 1;
+        let both = rows
+            .iter()
+            .any(|row| !row.cells[left].is_empty() && !row.cells[right].is_empty());
+        let (from, to) = gutters[left];
+        if both || from == to {
+            continue;
+        }
+        gutters.remove(left);
+        for row in rows.iter_mut() {
+            let moved = row.cells.remove(right);
+            row.cells[left].extend(moved);
+            for (from, to) in &mut row.spans {
+                *from -= usize::from(*from > left);
+                *to -= usize::from(*to > left);
+            }
+            row.spans.retain(|(from, to)| to > from);
+        }
     }
 }
 

@@ -168,11 +168,12 @@ fn within(gaps: &[(f32, f32)], row: &TextRow) -> Vec<(f32, f32)> {
 }
 
 fn draft(rows: &[TextRow], canvas: &Canvas, lines: &[Line]) -> Option<Draft> {
-    let gutters = columns::gutters(rows, false);
+    let mut gutters = columns::gutters(rows, false);
     if gutters.is_empty() {
         return None;
     }
-    let cells = columns::in_columns(canvas, lines, rows, &gutters);
+    let mut cells = columns::in_columns(canvas, lines, rows, &gutters);
+    columns::merge_exclusive(&mut cells, &mut gutters);
     let rect = Rect::around(rows.iter().map(|row| &row.rect))?;
     let rules = canvas.across.iter().filter(|rule| {
         rule.y0 > rect.y0 && rule.y1 < rect.y1 && rule.overlap_x(&rect) > 0.5 * rect.width()

@@ -21,6 +21,9 @@ const LENGTH_MIN: f32 = 60.0;
 const FILL_MIN: f32 = 6.0;
 /// Text of this part of the width without a gap is a sentence.
 const SENTENCE: f32 = 0.62;
+/// Words of a line of justified text are nearer to each other than this, in ems, and it is this long.
+const JUSTIFIED: f32 = 0.85;
+const SENTENCE_CHARS: usize = 50;
 /// A sentence that begins farther to the right than this part of the width stands in a column.
 const FIRST: f32 = 0.12;
 /// An empty space of this many points is between tables.
@@ -179,7 +182,7 @@ fn kind(rows: &[TextRow], height: f32, family: &Family) -> Slab {
         let is_long = |run: &Run| {
             run.rect.width() > SENTENCE * width && run.rect.x0 < family.from + FIRST * width
         };
-        row.runs.iter().any(is_long)
+        row.runs.iter().any(is_long) || is_justified(row, family)
     });
     let sentences = sentences.count();
     if rows.is_empty() {
@@ -196,6 +199,18 @@ fn kind(rows: &[TextRow], height: f32, family: &Family) -> Slab {
         true => Slab::Rows,
         false => Slab::Single,
     }
+}
+
+/// Whether a row of text fills the width with words, wide gaps of justified text among them.
+fn is_justified(row: &TextRow, family: &Family) -> bool {
+    let width = family.to - family.from;
+    let pairs = row.runs.iter().zip(row.runs.iter().skip(1));
+    let mut gaps = pairs.map(|(left, right)| right.rect.x0 - left.rect.x1);
+    let chars: usize = row.runs.iter().map(|run| run.chars).sum();
+    row.rect.x0 < family.from + FIRST * width
+        && row.rect.width() > SENTENCE * width
+        && gaps.all(|gap| gap < JUSTIFIED * row.size)
+        && chars >= SENTENCE_CHARS
 }
 
 /// The table of slabs that follow each other; a title above and a note below are not part of it.
@@ -231,7 +246,8 @@ fn of_slabs(
         rule.at > rect.y0 && rule.at < rect.y1 && rule.from < rect.x1 && rule.to > rect.x0
     });
     let places: Vec<f32> = between.map(|rule| rule.at).collect();
-    let cells = columns::in_columns(canvas, lines, &rows, &gutters);
+    let mut cells = columns::in_columns(canvas, lines, &rows, &gutters);
+    columns::merge_exclusive(&mut cells, &mut gutters);
     let mut logical = columns::logical_rows(cells, &places, lines);
     // A title above and notes below are no rows.
     while logical.last().is_some_and(|row| is_title(row)) {
@@ -251,7 +267,7 @@ fn is_title(row: &[CellRow]) -> bool {
         .iter()
         .flat_map(|row| row.cells.iter().skip(1))
         .flatten();
-    others.count() == 0 && row.iter().any(|row| is_first(row) && row.spans)
+    others.count() == 0 && row.iter().any(|row| is_first(row) && !row.spans.is_empty())
 }
 
 fn is_table(draft: &Draft, lines: &[Line]) -> bool {
