@@ -9,6 +9,8 @@ use crate::layout::text::{Line, Word};
 
 /// Different words that are remembered of a document.
 const WORDS_MAX: usize = 300_000;
+/// Parts of words with as many letters that are words themselves are words of a compound.
+const PART_CHARS_MIN: usize = 4;
 /// Lines on baselines this near, in ems, are of one row.
 const ROW_TOLERANCE: f32 = 0.3;
 
@@ -32,6 +34,13 @@ impl Vocabulary {
             }
         }
         Self { words }
+    }
+
+    /// Whether two words are one with a hyphen between, as far as the rest of the document tells.
+    fn is_compound(&self, head: &str, tail: &str) -> bool {
+        let is_word = |part: &str| part.chars().count() >= PART_CHARS_MIN && self.has(part);
+        let are_words = || is_word(head) && is_word(tail);
+        !self.has(&format!("{head}{tail}")) && (self.has(&format!("{head}-{tail}")) || are_words())
     }
 
     fn has(&self, word: &str) -> bool {
@@ -99,6 +108,12 @@ fn join_lines(lines: &mut [Line], vocabulary: &Vocabulary) {
     }
 }
 
+/// Whether a part of a word has neither digits nor a hyphen of its own.
+fn is_plain(head: &str) -> bool {
+    head.chars()
+        .all(|c| c.is_alphabetic() || !c.is_alphanumeric() && c != '-')
+}
+
 /// Lets a hyphen that is a word of its own at the end of a line be part of the one it touches.
 fn take_hyphen(words: &mut Vec<Word>) {
     let is_alone = words
@@ -142,12 +157,7 @@ pub fn join(last: &mut Word, next: &Word, vocabulary: &Vocabulary) -> bool {
     if !is_hyphen || !follows_letter || !first.is_some_and(char::is_alphanumeric) {
         return false;
     }
-    let is_divided = starts_small
-        && head
-            .chars()
-            .all(|c| c.is_alphabetic() || !c.is_alphanumeric() && c != '-')
-        && (vocabulary.has(&format!("{head}{}", next.text))
-            || !vocabulary.has(&format!("{head}-{}", next.text)));
+    let is_divided = starts_small && is_plain(head) && !vocabulary.is_compound(head, &next.text);
     if is_divided {
         last.text.pop();
     }

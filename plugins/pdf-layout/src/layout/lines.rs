@@ -24,6 +24,9 @@ const SCRIPT_SIZE_MAX: f32 = 0.86;
 const SCRIPT_LINES_MAX: usize = 40;
 /// The text of an item begins so many ems after its bullet at most.
 const BULLET_GAP_MAX: f32 = 5.0;
+/// It has this many letters in its first words.
+const TEXT_LETTERS_MIN: usize = 8;
+const TEXT_WORDS: usize = 6;
 /// An initial is at least so many times as large as the text that it begins.
 const INITIAL_SIZE_MIN: f32 = 1.8;
 /// And it reaches down at most so many rows.
@@ -173,7 +176,8 @@ fn name_bullets(rows: &mut Vec<Vec<Word>>) {
                 let gap = next.rect.x0 - word.rect.x1;
                 next.font != word.font && (0.0..BULLET_GAP_MAX * next.size).contains(&gap)
             });
-            bullets.push(is_near && word.rect.x0 - end > GAP_OF_LINE * word.size);
+            let is_first = word.rect.x0 - end > GAP_OF_LINE * word.size;
+            bullets.push(is_near && is_first && is_text(&row[at + 1..]));
             end = word.rect.x1;
         }
         for (word, is_bullet) in row.iter_mut().zip(bullets) {
@@ -184,6 +188,18 @@ fn name_bullets(rows: &mut Vec<Vec<Word>>) {
         row.retain(|word| !is_unknown(word));
     }
     rows.retain(|row| !row.is_empty());
+}
+
+/// Whether words are those of a text, not of a formula.
+fn is_text(words: &[Word]) -> bool {
+    let chars = words
+        .iter()
+        .take(TEXT_WORDS)
+        .flat_map(|word| word.text.chars());
+    let (letters, all) = chars.fold((0_usize, 0_usize), |(letters, all), c| {
+        (letters + usize::from(c.is_alphabetic()), all + 1)
+    });
+    letters >= TEXT_LETTERS_MIN && letters * 10 >= all * 7
 }
 
 fn sort(row: &mut [Word]) {
@@ -340,11 +356,19 @@ impl Columns {
         Self { words }
     }
 
+    fn place(&self, word: &Word) -> usize {
+        self.words.partition_point(|(order, _)| *order < word.order)
+    }
+
+    /// Whether the file draws nothing between two words.
+    fn are_neighbours(&self, left: &Word, right: &Word) -> bool {
+        self.place(left).abs_diff(self.place(right)) == 1
+    }
+
     /// Whether the file leaves this row after `left` and comes back to it before `right`.
     fn are_apart(&self, left: &Word, right: &Word, row: usize) -> bool {
-        let place = |word: &Word| self.words.partition_point(|(order, _)| *order < word.order);
-        let after = self.words.get(place(left) + 1);
-        let before = self.words.get(place(right).wrapping_sub(1));
+        let after = self.words.get(self.place(left) + 1);
+        let before = self.words.get(self.place(right).wrapping_sub(1));
         let is_other = |word: Option<&(u32, usize)>| word.is_some_and(|(_, other)| *other != row);
         is_other(after) && is_other(before)
     }
@@ -365,7 +389,9 @@ fn split(row: Vec<Word>, number: usize, columns: &Columns, turn: Turn) -> Vec<Li
             if gap > GAP_OF_LINE * em || is_apart {
                 lines.extend(finished(std::mem::take(&mut current), turn));
             } else {
-                word.is_glued |= is_run_on(last, &word, gap);
+                // Between words that are drawn one after the other a gap or a space has been seen.
+                let is_drawn_next = columns.are_neighbours(last, &word);
+                word.is_glued |= is_run_on(last, &word, gap, is_drawn_next);
             }
         }
         if current.is_empty() {
@@ -380,7 +406,7 @@ fn split(row: Vec<Word>, number: usize, columns: &Columns, turn: Turn) -> Vec<Li
 }
 
 /// Whether two words are parts of one, drawn one after the other, or of a script without spaces.
-fn is_run_on(last: &Word, word: &Word, gap: f32) -> bool {
+fn is_run_on(last: &Word, word: &Word, gap: f32, is_drawn_next: bool) -> bool {
     if word.script != Script::Normal {
         return false;
     }
@@ -388,7 +414,7 @@ fn is_run_on(last: &Word, word: &Word, gap: f32) -> bool {
         gap.abs() < GAP_OF_WORD * word.size && word.rect.x0 - last.rect.x1 < 0.08 * word.size;
     let ends = (last.text.chars().next_back(), word.text.chars().next());
     let is_unspaced = matches!(ends, (Some(a), Some(b)) if is_ideographic(a) && is_ideographic(b));
-    is_close || is_unspaced
+    is_close && !is_drawn_next || is_unspaced
 }
 
 fn finished(mut words: Vec<Word>, turn: Turn) -> Option<Line> {

@@ -5,7 +5,7 @@
 use crate::geometry::Rect;
 use crate::layout::block::{Block, BlockKind, Role, TextBlock};
 use crate::layout::list::{self, Marker};
-use crate::layout::text::Line;
+use crate::layout::text::{Line, Script};
 
 /// A gap between lines of this much of their usual distance is one between paragraphs.
 const GAP_OF_PARAGRAPH: f32 = 1.3;
@@ -13,6 +13,8 @@ const GAP_OF_PARAGRAPH: f32 = 1.3;
 const GAP_OF_CODE: f32 = 3.2;
 /// Code stands off from text by more than this much of the usual distance.
 const GAP_OF_CODE_MIN: f32 = 1.1;
+/// Code within text is smaller by no more than this share.
+const MONO_TOLERANCE: f32 = 0.3;
 /// So many dots lead the eye; fewer are a sentence that breaks off.
 const LEADER_DOTS_MIN: usize = 4;
 /// Sizes that differ by less, as a share, are the same.
@@ -29,8 +31,9 @@ const ROOM_MIN: f32 = 1.0;
 /// Puts lines, which are in reading order, together to blocks.
 #[must_use]
 pub fn blocks(lines: Vec<Line>) -> Vec<Block> {
-    let rows = rows(lines);
+    let mut rows = rows(lines);
     let pitch = pitch(&rows);
+    mark_code(&mut rows, pitch);
     let mut runs: Vec<Vec<Row>> = Vec::new();
     for row in rows {
         match runs.last_mut() {
@@ -51,6 +54,7 @@ struct Row {
     baseline: f32,
     size: f32,
     marker: Option<Marker>,
+    is_code: bool,
 }
 
 impl Row {
@@ -60,8 +64,9 @@ impl Row {
         Some(Self {
             rect,
             baseline: longest.baseline,
-            size: longest.size,
+            size: size_of(&lines).unwrap_or(longest.size),
             marker: list::marker(&lines),
+            is_code: false,
             lines,
         })
     }
@@ -113,6 +118,23 @@ impl Row {
     }
 }
 
+/// The size of most characters of a row; names in code are smaller than the text around them.
+fn size_of(lines: &[Line]) -> Option<f32> {
+    let words = lines.iter().flat_map(|line| &line.words);
+    let words = words.filter(|word| !word.style.is_mono && word.script == Script::Normal);
+    let mut sizes: Vec<(f32, usize)> = words
+        .map(|word| (word.size, word.text.chars().count()))
+        .collect();
+    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = sizes.iter().map(|(_, chars)| chars).sum::<usize>() / 2;
+    let mut sum = 0;
+    let middle = sizes.iter().find(|(_, chars)| {
+        sum += chars;
+        sum > half
+    });
+    middle.map(|(size, _)| *size)
+}
+
 fn rows(lines: Vec<Line>) -> Vec<Row> {
     let mut rows: Vec<Vec<Line>> = Vec::new();
     for line in lines {
@@ -159,11 +181,37 @@ fn pitch(rows: &[Row]) -> f32 {
     steps.get(steps.len() / 2).copied().unwrap_or(1.2)
 }
 
+/// Tells rows of code from a row of a paragraph that holds nothing but a long name.
+fn mark_code(rows: &mut [Row], pitch: f32) {
+    let is_mono: Vec<bool> = rows.iter().map(Row::is_mono).collect();
+    for at in 0..rows.len() {
+        let neighbour = |at: Option<usize>| at.and_then(|at| is_mono.get(at)).copied();
+        let before = at.checked_sub(1);
+        let is_alone = neighbour(before) == Some(false) && neighbour(Some(at + 1)) != Some(true);
+        let is_of_text = before.and_then(|before| rows.get(before)).zip(rows.get(at));
+        let is_of_text = is_of_text.is_some_and(|(last, row)| {
+            let em = last.size.max(row.size);
+            let step = row.baseline - last.baseline;
+            let is_tight = step > 0.0 && step <= GAP_OF_CODE_MIN * pitch * em;
+            let is_below = last.rect.overlap_x(&row.rect) > 0.0;
+            is_tight && is_below && last.last_char().is_some_and(|c| !is_sentence_end(c))
+        });
+        let is_code = is_mono[at] && !(is_alone && is_of_text);
+        if let Some(row) = rows.get_mut(at) {
+            row.is_code = is_code;
+        }
+    }
+}
+
 /// Whether a row is of the same run of text as the one before: no gap, no other style between.
 fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
     let em = last.size.max(next.size);
     let step = next.baseline - last.baseline;
-    let same_size = (last.size - next.size).abs() <= SIZE_TOLERANCE * em;
+    let tolerance = match last.is_mono() == next.is_mono() {
+        true => SIZE_TOLERANCE,
+        false => MONO_TOLERANCE,
+    };
+    let same_size = (last.size - next.size).abs() <= tolerance * em;
     let same_turn =
         last.lines.first().map(|line| line.turn) == next.lines.first().map(|line| line.turn);
     let is_beside = last.rect.overlap_x(&next.rect) < 0.0;
@@ -173,24 +221,19 @@ fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
     if last.is_entry() {
         return false;
     }
-    let (was_mono, is_mono) = (last.is_mono(), next.is_mono());
-    if was_mono && is_mono {
+    if last.is_code && next.is_code {
         return step <= GAP_OF_CODE * pitch * em;
     }
     let is_close = step <= GAP_OF_PARAGRAPH * pitch * em;
     let is_lower = next.first_char().is_some_and(char::is_lowercase);
-    if was_mono != is_mono {
-        // A line of a paragraph that holds nothing but a long name is no code yet.
-        let is_tight = step <= GAP_OF_CODE_MIN * pitch * em;
-        let is_aligned = (last.rect.x0 - next.rect.x0).abs() < INDENT_MIN * em;
-        return is_tight && is_aligned && last.last_char().is_some_and(|c| !is_sentence_end(c));
-    }
-    is_close && (last.is_bold() == next.is_bold() || is_lower)
+    let is_same_look =
+        last.is_bold() == next.is_bold() || is_lower || last.is_mono() || next.is_mono();
+    is_close && last.is_code == next.is_code && is_same_look
 }
 
 /// Divides a run where one of its rows begins a paragraph.
 fn paragraphs(run: Vec<Row>) -> Vec<Vec<Row>> {
-    if run.iter().all(Row::is_mono) {
+    if run.iter().all(|row| row.is_code) {
         return vec![run];
     }
     let run_shape = Shape::of(&run);
