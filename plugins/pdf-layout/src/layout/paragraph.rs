@@ -79,6 +79,11 @@ impl Row {
         self.is(|line| line.mostly(|word| word.style.is_bold))
     }
 
+    fn starts_bold(&self) -> bool {
+        let word = self.lines.first().and_then(|line| line.words.first());
+        word.is_some_and(|word| word.style.is_bold)
+    }
+
     fn is_mono(&self) -> bool {
         self.is(|line| line.mostly(|word| word.style.is_mono))
     }
@@ -226,8 +231,14 @@ fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
     }
     let is_close = step <= GAP_OF_PARAGRAPH * pitch * em;
     let is_lower = next.first_char().is_some_and(char::is_lowercase);
-    let is_same_look =
-        last.is_bold() == next.is_bold() || is_lower || last.is_mono() || next.is_mono();
+    let is_of_item = last.marker.as_ref().is_some_and(Marker::is_clear)
+        && next.rect.x0 > last.rect.x0 + 0.5 * em;
+    let is_same_look = last.is_bold() == next.is_bold()
+        || is_lower
+        || is_of_item
+        || last.is_mono()
+        || next.is_mono()
+        || last.is_bold() && next.starts_bold();
     is_close && last.is_code == next.is_code && is_same_look
 }
 
