@@ -7,6 +7,7 @@ pub mod evidence;
 pub mod feature;
 pub mod front;
 pub mod hint;
+pub mod join;
 pub mod level;
 pub mod number;
 pub mod split;
@@ -59,6 +60,7 @@ pub fn mark(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
             text.role = Role::Heading(level);
         }
     }
+    pages.iter_mut().for_each(join::page);
 }
 
 fn found(pages: &[PageBlocks], body: &Body, hints: &Hints) -> Vec<Found> {

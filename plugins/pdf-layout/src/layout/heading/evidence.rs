@@ -13,6 +13,8 @@ const CHARS_MAX: usize = 250;
 const ROWS_MAX: usize = 6;
 /// More words than this are a sentence unless they are set larger.
 const WORDS_MAX: usize = 16;
+/// A heading that ends with a colon is short.
+const LABEL_WORDS_MAX: usize = 6;
 /// Larger than the body by this share: surely so, clearly so, a little.
 const MUCH_LARGER: f32 = 1.25;
 const LARGER: f32 = 1.12;
@@ -231,6 +233,7 @@ fn said(feature: &Feature, body: &Body) -> i32 {
     let words = text.split_whitespace().count();
     points += match text.chars().next_back() {
         Some(',' | ';') => -4,
+        Some(':') if !is_larger && stands_above(feature) && words <= LABEL_WORDS_MAX => -1,
         Some(':') if !is_larger => -2,
         Some('.') if words > 3 && !is_larger => -3,
         Some('.') if words > 3 => -2,
@@ -242,15 +245,28 @@ fn said(feature: &Feature, body: &Body) -> i32 {
     points
 }
 
+/// Whether it is nearer to what follows than to what is before.
+fn stands_above(feature: &Feature) -> bool {
+    match (feature.above, feature.below) {
+        (Some(above), Some(below)) => above > 1.3 * below.max(0.0) + 0.1,
+        (above, below) => above.is_none() && below.is_some(),
+    }
+}
+
 /// Points for where it stands.
 fn placed(feature: &Feature, body: &Body) -> i32 {
     let mut points = 0;
     match (feature.above, feature.below) {
-        // Nearer to what follows than to what is before.
-        (Some(above), Some(below)) if above > 1.3 * below.max(0.0) + 0.1 => points += 1,
+        _ if stands_above(feature) => points += 1,
         (Some(above), Some(below)) if above + 0.3 < below => points -= 1,
-        (None, Some(_)) => points += 1,
         _ => {}
+    }
+    // Text is what a heading stands over, not what is set larger than itself.
+    let next = feature
+        .next
+        .filter(|_| number::of(feature.text.trim()).is_none());
+    if next.is_some_and(|next| next.size > SLIGHTLY_LARGER * feature.look.size && next.is_bold) {
+        points -= 2;
     }
     if feature.next.is_none() && feature.below.is_none() {
         points -= 1;

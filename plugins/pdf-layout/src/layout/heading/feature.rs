@@ -9,6 +9,9 @@ use crate::layout::text::{Line, Script, Word};
 /// Steps per point in which sizes are told apart.
 const SIZE_STEPS: f32 = 4.0;
 
+/// A character of running text counts as many of tables.
+const RUNNING_WEIGHT: usize = 4;
+
 /// How most of the text of a document is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Body {
@@ -29,11 +32,14 @@ impl Body {
         let mut sizes = BTreeMap::new();
         let mut fonts = BTreeMap::new();
         let (mut bold, mut italic, mut all) = (0, 0, 0);
-        let words = || pages.iter().flat_map(|page| &page.blocks).flat_map(words);
+        let blocks = || pages.iter().flat_map(|page| &page.blocks);
         // Code is often more than the text that speaks of it.
-        let is_all_mono = !words().any(|word| !word.style.is_mono);
-        for word in words().filter(|word| is_all_mono || !word.style.is_mono) {
-            let chars = word.text.chars().count();
+        let is_all_mono = blocks().flat_map(words).all(|word| word.style.is_mono);
+        let running = blocks().flat_map(words).map(|word| (word, RUNNING_WEIGHT));
+        let cells = blocks().flat_map(cells).map(|word| (word, 1));
+        let words = running.chain(cells);
+        for (word, weight) in words.filter(|(word, _)| is_all_mono || !word.style.is_mono) {
+            let chars = weight * word.text.chars().count();
             *sizes.entry(steps(word.size)).or_insert(0) += chars;
             *fonts.entry(word.font).or_insert(0) += chars;
             all += chars;
@@ -76,6 +82,19 @@ fn words(block: &Block) -> impl Iterator<Item = &Word> {
     lines.flat_map(|line| &line.words)
 }
 
+/// The words of tables.
+fn cells(block: &Block) -> impl Iterator<Item = &Word> {
+    let table = match &block.kind {
+        BlockKind::Table(table) => Some(table),
+        _ => None,
+    };
+    let cells = table
+        .into_iter()
+        .flat_map(|table| table.rows.iter().flatten());
+    let lines = cells.flat_map(|cell| &cell.lines);
+    lines.flat_map(|line| &line.words)
+}
+
 /// How text is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
@@ -100,10 +119,15 @@ impl Look {
         let mut sizes = BTreeMap::new();
         let mut fonts = BTreeMap::new();
         let mut all = 0;
-        for word in lines.iter().flat_map(|line| &line.words) {
+        let words = || lines.iter().flat_map(|line| &line.words);
+        // Code within a title is often smaller.
+        let is_all_mono = words().all(|word| word.style.is_mono);
+        for word in words() {
             let chars = word.text.chars().count();
             all += chars;
-            *sizes.entry(steps(word.size)).or_insert(0) += chars;
+            if is_all_mono || !word.style.is_mono {
+                *sizes.entry(steps(word.size)).or_insert(0) += chars;
+            }
             *fonts.entry(word.font).or_insert(0) += chars;
         }
         let size = sizes
@@ -122,13 +146,21 @@ impl Look {
             } else {
                 usual
             },
-            is_bold: mostly(|word| word.style.is_bold || is_mark(word)),
+            is_bold: is_bold(lines),
             is_italic: mostly(|word| word.style.is_italic),
             is_capitals,
             font,
             is_one_font: chars * 10 >= all * 9,
         }
     }
+}
+
+/// Bold but for marks and for code, which is often set otherwise than the words around it.
+fn is_bold(lines: &[Line]) -> bool {
+    let is_other = |word: &Word| is_mark(word) || word.style.is_mono;
+    let mut words = lines.iter().flat_map(|line| &line.words);
+    words.clone().any(|word| word.style.is_bold)
+        && words.all(|word| word.style.is_bold || is_other(word))
 }
 
 /// A number or a mark alone, which fonts for bold text often lack.

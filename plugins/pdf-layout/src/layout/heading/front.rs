@@ -8,7 +8,7 @@ use super::Found;
 use super::evidence::is_name;
 use super::feature::{Body, rows};
 use super::number;
-use crate::layout::block::{Block, PageBlocks, Role};
+use crate::layout::block::{Block, BlockKind, PageBlocks, Role};
 use crate::layout::contents;
 use crate::layout::title::key_of_title;
 
@@ -20,6 +20,8 @@ const SMALLER_THAN_TITLE: f32 = 0.9;
 const TEXT_ROWS_MIN: usize = 3;
 /// And so is a sentence of so many words.
 const SENTENCE_WORDS_MIN: usize = 6;
+/// And a text of two rows of so many words.
+const LEAD_WORDS_MIN: usize = 9;
 /// Documents of fewer pages have no front page.
 const PAGES_MIN: usize = 3;
 /// Lines of a front page that are set like the body: fewer may be headings.
@@ -48,9 +50,11 @@ pub fn drop_names(found: &mut Vec<Found>, pages: &[PageBlocks], body: &Body) {
         .find(|found| found.page == 0 && found.feature.look.size >= largest);
     let title = title.filter(|_| largest >= TITLE_RATIO * body.size);
     let from = title.map_or(0, |title| title.block);
-    let after = page.blocks.iter().enumerate().skip(from + 1);
-    let text = after.clone().find(|(_, block)| is_text(block));
-    let end = text.map_or(told, |(at, _)| at.min(told));
+    let left = page.blocks.get(from).map_or(0.0, |block| block.rect.x0);
+    let mut after = page.blocks.iter().enumerate().skip(from + 1);
+    let text = after.find(|(_, block)| is_text(block) || is_lead(block, left, body));
+    // What stands right above the text is its heading.
+    let end = text.map_or(told, |(at, _)| at.saturating_sub(1).min(told));
     let front = |found: &Found| found.page == 0 && found.block < end;
     if title.is_some() {
         found.retain(|found| {
@@ -96,9 +100,20 @@ pub fn drop_listed(found: &mut Vec<Found>) {
     });
 }
 
+/// Whether a block is a text of two rows that begins where the title does, as names seldom do.
+fn is_lead(block: &Block, left: f32, body: &Body) -> bool {
+    let Some(text) = block.text().filter(|text| text.role == Role::Paragraph) else {
+        return false;
+    };
+    let is_aligned = (block.rect.x0 - left).abs() < body.size;
+    is_aligned
+        && rows(&text.lines) >= 2
+        && text.plain().split_whitespace().count() >= LEAD_WORDS_MIN
+}
+
 fn is_text(block: &Block) -> bool {
     let Some(text) = block.text() else {
-        return true;
+        return matches!(block.kind, BlockKind::Table(_));
     };
     match text.role {
         Role::Paragraph => {
