@@ -72,7 +72,7 @@ fn found(pages: &[PageBlocks], body: &Body, hints: &Hints) -> Vec<Found> {
             };
             let feature = feature::of(page, at, text, body);
             let hint = hints.level(number, &feature.text);
-            let hint = hint.filter(|_| !evidence::is_caption(&feature.text));
+            let hint = hint.filter(|_| evidence::is_nameable(&feature));
             if hint.is_some() || evidence::is_heading(&feature, body) {
                 found.push(Found {
                     page: number,

@@ -54,6 +54,8 @@ pub enum Judged {
 
 /// Fewer sections divide nothing.
 const SECTIONS_MIN: usize = 2;
+/// A title that ends as a sentence does is one if it has more words.
+const SENTENCE_WORDS_MIN: usize = 14;
 /// Bookmarks of sections of more pages than this on average are a skeleton.
 const PAGES_PER_BOOKMARK_MAX: usize = 20;
 
@@ -115,7 +117,9 @@ fn is_template(title: &str) -> bool {
     let is_file = extensions
         .iter()
         .any(|extension| title.ends_with(extension));
-    says_nothing || is_file
+    // Whole sentences are marked places, no sections.
+    let is_sentence = words.len() > SENTENCE_WORDS_MIN && title.ends_with(['.', ':', ';']);
+    says_nothing || is_file || is_sentence
 }
 
 /// Whether sections divide a document: there are some, and they begin on more than one page if it is

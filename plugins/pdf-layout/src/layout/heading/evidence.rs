@@ -141,6 +141,15 @@ pub fn is_caption(text: &str) -> bool {
     name.len() < first.len() || is_number
 }
 
+/// Whether the file may call a block with these features a heading.
+#[must_use]
+pub fn is_nameable(feature: &Feature) -> bool {
+    let text = feature.text.trim();
+    let is_sentence =
+        text.ends_with(['.', ';', ',', ':']) && text.split_whitespace().count() > WORDS_MAX;
+    !is_caption(text) && !is_sentence && text.chars().count() <= CHARS_MAX
+}
+
 /// Whether a block with these features is a heading of a document with this body.
 #[must_use]
 pub fn is_heading(feature: &Feature, body: &Body) -> bool {
@@ -170,7 +179,11 @@ fn could_be(feature: &Feature, body: &Body) -> bool {
     if is_contact(text) || has_leaders(text) {
         return false;
     }
-    let begins_small = text.chars().next().is_some_and(char::is_lowercase);
+    // `iPhone`, `libFuzzer`, and code are spelt so.
+    let first = text.split_whitespace().next().unwrap_or_default();
+    let begins_small = first.chars().next().is_some_and(char::is_lowercase)
+        && !first.chars().any(char::is_uppercase)
+        && !feature.begins_mono;
     is_larger || words <= WORDS_MAX && !(begins_small && number.is_none())
 }
 
@@ -223,11 +236,12 @@ fn said(feature: &Feature, body: &Body) -> i32 {
     match number.map(|number| (number.kind, number.depth)) {
         Some((Kind::Part | Kind::Chapter, _)) => points += 2,
         Some((Kind::Decimal, depth)) if depth > 1 => points += 2,
+        Some((Kind::Roman, _)) if feature.look.is_capitals => points += 2,
         Some((Kind::Bracket, _)) | None => {}
         Some(_) => points += 1,
     }
     if is_name(text) {
-        points += 2;
+        points += 3;
     }
     let is_larger = ratio(feature, body) >= LARGER;
     let words = text.split_whitespace().count();

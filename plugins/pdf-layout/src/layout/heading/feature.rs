@@ -199,6 +199,8 @@ pub struct Feature {
     pub text: String,
     /// How it is set.
     pub look: Look,
+    /// It begins with code.
+    pub begins_mono: bool,
     /// How many rows it has.
     pub rows: usize,
     /// Space between it and the text above it in ems of the body; `None`: nothing is right above it.
@@ -247,6 +249,11 @@ pub fn of(page: &PageBlocks, at: usize, text: &TextBlock, body: &Body) -> Featur
     Feature {
         text: text.plain(),
         look: Look::of(&text.lines),
+        begins_mono: text
+            .lines
+            .first()
+            .and_then(|line| line.words.first())
+            .is_some_and(|word| word.style.is_mono),
         rows: rows(&text.lines),
         above: above.and_then(|block| gap(&block.rect, &rect)),
         below: below.and_then(|block| gap(&rect, &block.rect)),

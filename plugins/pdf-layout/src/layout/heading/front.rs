@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::Found;
 use super::evidence::is_name;
 use super::feature::{Body, rows};
-use super::number;
+use super::number::{self, Kind};
 use crate::layout::block::{Block, BlockKind, PageBlocks, Role};
 use crate::layout::contents;
 use crate::layout::title::key_of_title;
@@ -34,7 +34,7 @@ pub fn drop_names(found: &mut Vec<Found>, pages: &[PageBlocks], body: &Body) {
     };
     let is_told = |found: &Found| {
         let text = &found.feature.text;
-        found.hint.is_some() || is_name(text) || number::of(text).is_some()
+        found.hint.is_some() || is_name(text) || is_first(text)
     };
     // The front ends where a heading that is surely one begins.
     let told = found.iter().find(|found| found.page == 0 && is_told(found));
@@ -66,6 +66,17 @@ pub fn drop_names(found: &mut Vec<Found>, pages: &[PageBlocks], body: &Body) {
     {
         found.retain(|found| !front(found));
     }
+}
+
+/// Whether a title has the number of a first section.
+fn is_first(text: &str) -> bool {
+    let Some(number) = number::of(text) else {
+        return false;
+    };
+    let digits = text.get(..number.length).unwrap_or_default();
+    let mut parts = digits.split(|c: char| !c.is_alphanumeric());
+    let first = parts.next().unwrap_or_default();
+    matches!(number.kind, Kind::Part | Kind::Chapter) || ["1", "I", "A"].contains(&first)
 }
 
 /// Takes the titles of a table of contents without page numbers out of the headings: those under its
@@ -120,7 +131,8 @@ fn is_text(block: &Block) -> bool {
             let plain = text.plain();
             let is_sentence = plain.trim_end().ends_with(['.', ':', '?', '!'])
                 && plain.split_whitespace().count() >= SENTENCE_WORDS_MIN;
-            is_sentence || rows(&text.lines) >= TEXT_ROWS_MIN
+            let is_address = plain.contains('@');
+            !is_address && (is_sentence || rows(&text.lines) >= TEXT_ROWS_MIN)
         }
         Role::Furniture | Role::Heading(_) => false,
         _ => true,

@@ -99,15 +99,14 @@ pub fn adjusted(levels: &[u8], hints: &[Option<u8>]) -> Vec<u8> {
         return levels.to_vec();
     };
     // What ranks above all that is named, as the title of the document does, stays above it.
-    let above = levels.iter().filter(|level| **level < outermost).max();
-    let shift = above.copied().unwrap_or(0);
+    let shift = u8::from(levels.iter().any(|level| *level < outermost));
     let pairs = levels.iter().zip(hints);
     let adjusted = pairs.map(|(level, hint)| {
         let known = hint.or_else(|| usual.get(level).copied());
         let level = known.map_or_else(
             || match usual.range(..level).next_back() {
                 Some((outer, hint)) => hint + (level - outer) + shift,
-                None => *level,
+                None => 1,
             },
             |known| known.saturating_add(shift),
         );
@@ -136,5 +135,10 @@ mod tests {
         );
         check(&[1, 5], &[Some(1), None], &[1, 5]);
         check(&[1, 6], &[Some(6), None], &[6, 6]);
+        check(
+            &[1, 2, 4, 5],
+            &[None, None, Some(1), Some(2)],
+            &[1, 1, 2, 3],
+        );
     }
 }
