@@ -154,8 +154,8 @@ fn keys(line: &Line, height: f32) -> Vec<Key> {
     let text = masked(&line.text());
     let place = (from_top / PLACE_TOLERANCE).floor() as i32;
     let near = match (from_top / PLACE_TOLERANCE).fract() < 0.5 {
-        true => place - 1,
-        false => place + 1,
+        true => place.saturating_sub(1),
+        false => place.saturating_add(1),
     };
     // Every place twice, so that two lines that are near each other share one.
     vec![(text.clone(), place.max(near)), (text, place.min(near))]
