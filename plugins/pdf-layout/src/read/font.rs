@@ -9,6 +9,7 @@ use hayro_syntax::object::dict::keys::{
 };
 use hayro_syntax::object::{Array, Dict, Name};
 
+use super::font_claims;
 use super::unicode_fallback::UnicodeFallback;
 use crate::page::FontStyle;
 
@@ -16,6 +17,8 @@ use crate::page::FontStyle;
 const CHARS_PER_CODE_MAX: usize = 16;
 /// Codes that are remembered of a font.
 const CODES_MAX: usize = 70_000;
+/// Widths that the fonts of a document have together: those of a hundred complete ones.
+const WIDTHS_MAX: u64 = 100 << 16;
 /// Longest font name, in characters.
 const NAME_CHARS_MAX: usize = 120;
 /// What letters are wide on average, in ems.
@@ -133,6 +136,8 @@ pub(crate) struct Fonts<'a> {
     pub(crate) styles: Vec<FontStyle>,
     by_object: BTreeMap<(u32, i32), Option<u16>>,
     max: u16,
+    /// Widths that further fonts may have.
+    widths_left: u64,
 }
 
 impl<'a> Fonts<'a> {
@@ -146,6 +151,7 @@ impl<'a> Fonts<'a> {
             styles: Vec::new(),
             by_object: BTreeMap::new(),
             max,
+            widths_left: WIDTHS_MAX,
         }
     }
 
@@ -167,6 +173,7 @@ impl<'a> Fonts<'a> {
         if index >= self.max {
             return None;
         }
+        self.widths_left = self.widths_left.checked_sub(font_claims::widths(dict)?)?;
         let font = self
             .cache
             .font(dict, &self.font_resolver, &self.cmap_resolver)?;

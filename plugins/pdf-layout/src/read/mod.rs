@@ -12,6 +12,7 @@ mod field;
 #[cfg(test)]
 mod fixture;
 mod font;
+mod font_claims;
 mod layers;
 mod metadata;
 mod path;
