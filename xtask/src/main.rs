@@ -33,6 +33,8 @@ usage: cargo xtask COMMAND [OPTION...]
   torture the long runs of the rigs; prints what each covered
             --seed S          where the seeds begin (default: 1)
             --minutes M       time for all of them together (default: 30)
+          torture pdf: the rigs of PDFs alone
+            --case N          one case, to repeat it
   bench   print what this machine measures against the project's goals; never fails on time
             --quick           fewer documents and repetitions
           bench cloud: documents of a slow service alone

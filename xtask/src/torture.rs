@@ -1,6 +1,8 @@
 //! `cargo xtask torture`: the long runs of the rigs. Each one gets its share of the time, goes on
 //! with fresh seeds until it is used, and prints what it covered.
 
+mod pdf;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -18,6 +20,12 @@ const PREFIX: &str = "torture_";
 const SEED_VARIABLE: &str = "KBHOST_TORTURE_SEED";
 const MINUTES_VARIABLE: &str = "KBHOST_TORTURE_MINUTES";
 
+/// One case of a rig that has such, to repeat it.
+const CASE_VARIABLE: &str = "KBHOST_TORTURE_CASE";
+
+/// The part of `torture pdf` that is no test.
+const SANDBOX: &str = "pdf: the component in the sandbox";
+
 /// A rig that cannot run is a failure of a long run: nobody waits minutes for a skip.
 const STRICT_VARIABLE: &str = "KBHOST_TEST_STRICT";
 
@@ -29,6 +37,9 @@ const MINUTES_MAX: f64 = 7.0 * 24.0 * 60.0;
 pub(crate) struct Options {
     seed: u64,
     minutes: f64,
+    /// The rigs of PDFs alone.
+    is_pdf: bool,
+    case: Option<u64>,
 }
 
 impl Options {
@@ -37,12 +48,20 @@ impl Options {
     /// # Errors
     /// If one is unknown or no number in its range.
     pub(crate) fn parse(args: &mut Args) -> Result<Self> {
+        let is_pdf = args.flag("pdf");
         let seed = args.value("--seed")?.unwrap_or_else(|| "1".to_owned());
         let minutes = args.value("--minutes")?.unwrap_or_else(|| "30".to_owned());
+        let case = match is_pdf {
+            true => args.value("--case")?,
+            false => None,
+        };
         args.finish()?;
-        let seed = seed
-            .parse()
-            .map_err(|_| Failure::usage(format!("`--seed` must be a number, not `{seed}`")))?;
+        let number = |name: &str, value: String| {
+            let number = value.parse::<u64>();
+            number.map_err(|_| Failure::usage(format!("`{name}` must be a number, not `{value}`")))
+        };
+        let seed = number("--seed", seed)?;
+        let case = case.map(|case| number("--case", case)).transpose()?;
         let minutes = minutes
             .parse()
             .ok()
@@ -52,7 +71,56 @@ impl Options {
                     "`--minutes` must be more than 0 and at most {MINUTES_MAX}, not `{minutes}`"
                 ))
             })?;
-        Ok(Self { seed, minutes })
+        Ok(Self {
+            seed,
+            minutes,
+            is_pdf,
+            case,
+        })
+    }
+}
+
+/// Tests among which there are long runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suite {
+    /// Those of the host, through its binary.
+    Host,
+    /// Those of the layout of PDFs.
+    Pdf,
+}
+
+impl Suite {
+    /// `cargo test` of the suite; the caller adds what to run.
+    fn command(self, root: &Path) -> Command {
+        match self {
+            Self::Host => run_tests_of_rigs(root),
+            Self::Pdf => {
+                let mut test = process::cargo();
+                test.args(["test", "--package", "kbhost-pdf-layout", "--test", "fuzz"])
+                    .args(["--profile", "torture"])
+                    // Flags meant for the host's build must not reach this one.
+                    .env_remove("RUSTFLAGS")
+                    .env_remove("CARGO_ENCODED_RUSTFLAGS")
+                    .current_dir(root.join("plugins"));
+                test
+            }
+        }
+    }
+}
+
+/// What the rigs showed.
+#[derive(Default)]
+struct Shown {
+    lines: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Shown {
+    fn add(&mut self, rig: &str, passed: bool, took: Duration, covered: &[&str]) {
+        if !passed {
+            self.failed.push(rig.to_owned());
+        }
+        self.lines.push(line(rig, passed, took, covered));
     }
 }
 
@@ -61,43 +129,65 @@ impl Options {
 /// # Errors
 /// If one found a violation; the others run all the same.
 pub(crate) fn run(repo: &Repo, options: &Options) -> Result<()> {
-    install_rig_tools()?;
-    let rigs = rigs(repo.root())?;
-    if rigs.is_empty() {
-        return Err(Failure::new("there is no test that begins with `torture_`"));
+    let suites = match options.is_pdf {
+        true => &[Suite::Pdf][..],
+        false => &[Suite::Host, Suite::Pdf],
+    };
+    if suites.contains(&Suite::Host) {
+        install_rig_tools()?;
+    }
+    let mut rigs = Vec::new();
+    for suite in suites {
+        let found = rigs_of(repo.root(), *suite)?;
+        if found.is_empty() {
+            let none = format!("{suite:?}: there is no test that begins with `{PREFIX}`");
+            return Err(Failure::new(none));
+        }
+        rigs.extend(found.into_iter().map(|rig| (*suite, rig)));
     }
     #[expect(
         clippy::cast_precision_loss,
         reason = "there are a dozen rigs, not billions"
     )]
-    let share = options.minutes / rigs.len() as f64;
-    let mut lines = Vec::new();
-    let mut failed = Vec::new();
-    for rig in &rigs {
-        println!("\n== {rig}: {share:.1} minutes from seed {}", options.seed);
-        let started = Instant::now();
-        let (output, exited_well) = run_one(repo.root(), rig, options.seed, share)?;
+    let share = options.minutes / (rigs.len() + 1) as f64;
+    let mut shown = Shown::default();
+    for (suite, rig) in &rigs {
+        let started = begin(rig, share, options);
+        let (output, exited_well) = run_one(repo.root(), *suite, rig, options, share)?;
         let covered = covered(&output);
-        let passed = is_pass(exited_well, &covered);
-        if !passed {
-            failed.push(rig.as_str());
-        }
-        lines.push(line(rig, passed, started.elapsed(), &covered));
+        shown.add(
+            rig,
+            is_pass(exited_well, &covered),
+            started.elapsed(),
+            &covered,
+        );
     }
-    println!("\n{}", lines.join("\n"));
-    if failed.is_empty() {
+    let started = begin(SANDBOX, share, options);
+    let ran = pdf::run(repo, options.seed, options.case, share)?;
+    for violation in &ran.violations {
+        println!("{violation}");
+    }
+    let passed = ran.violations.is_empty();
+    shown.add(SANDBOX, passed, started.elapsed(), &[&ran.covered]);
+    println!("\n{}", shown.lines.join("\n"));
+    if shown.failed.is_empty() {
         return Ok(());
     }
     Err(Failure::new(format!(
         "violations, or nothing done, in {}; `--seed {}` repeats them",
-        failed.join(", "),
+        shown.failed.join(", "),
         options.seed
     )))
 }
 
+fn begin(rig: &str, share: f64, options: &Options) -> Instant {
+    println!("\n== {rig}: {share:.1} minutes from seed {}", options.seed);
+    Instant::now()
+}
+
 /// The names of the long runs, as the test binary lists them.
-fn rigs(root: &Path) -> Result<Vec<String>> {
-    let mut list = run_tests_of_rigs(root);
+fn rigs_of(root: &Path, suite: Suite) -> Result<Vec<String>> {
+    let mut list = suite.command(root);
     list.args(["--", "--ignored", "--list", PREFIX]);
     Ok(listed(&process::capture(&mut list)?))
 }
@@ -115,12 +205,21 @@ fn listed(output: &str) -> Vec<String> {
         .collect()
 }
 
-fn run_one(root: &Path, rig: &str, seed: u64, minutes: f64) -> Result<(String, bool)> {
-    let mut test: Command = run_tests_of_rigs(root);
+fn run_one(
+    root: &Path,
+    suite: Suite,
+    rig: &str,
+    options: &Options,
+    minutes: f64,
+) -> Result<(String, bool)> {
+    let mut test: Command = suite.command(root);
     test.args(["--", "--ignored", "--exact", "--nocapture", rig]);
-    test.env(SEED_VARIABLE, seed.to_string())
+    test.env(SEED_VARIABLE, options.seed.to_string())
         .env(MINUTES_VARIABLE, minutes.to_string())
         .env(STRICT_VARIABLE, "1");
+    if let Some(case) = options.case {
+        test.env(CASE_VARIABLE, case.to_string());
+    }
     let (status, output) = process::run_teed(&mut test)?;
     Ok((output, status.success()))
 }
@@ -157,11 +256,27 @@ mod tests {
             let words = line.split_whitespace().map(str::to_owned);
             Options::parse(&mut Args::new(words)).ok()
         };
-        let options = |seed, minutes| Some(Options { seed, minutes });
+        let options = |seed, minutes| {
+            Some(Options {
+                seed,
+                minutes,
+                is_pdf: false,
+                case: None,
+            })
+        };
         assert_eq!(parse(""), options(1, 30.0));
         assert_eq!(parse("--seed 7 --minutes 0.5"), options(7, 0.5));
+        let pdf = Options {
+            seed: 7,
+            minutes: 30.0,
+            is_pdf: true,
+            case: Some(12),
+        };
+        assert_eq!(parse("pdf --seed 7 --case 12"), Some(pdf));
         for wrong in [
             "--seed x",
+            "--case 3",
+            "pdf --case x",
             "--minutes 0",
             "--minutes -1",
             "--minutes nan",

@@ -12,5 +12,6 @@ mod spans;
 mod strace;
 
 pub(crate) use cloud::run as run_cloud;
-pub(crate) use pdf::{Options as PdfOptions, run as run_pdf};
+pub(crate) use pdf::{Ending, Options as PdfOptions, Outcome, Sandbox, each_of, run as run_pdf};
+pub(crate) use rig::Rig;
 pub(crate) use run::run;

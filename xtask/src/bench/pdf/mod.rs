@@ -15,3 +15,4 @@ mod speed;
 mod text;
 
 pub(crate) use run::{Options, run};
+pub(crate) use sandbox::{Ending, Outcome, Sandbox, each_of};

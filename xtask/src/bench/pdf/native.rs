@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::bench::report::{Goal, Report};
+use crate::bench::report::Report;
 use crate::failure::{Failure, Result};
 use crate::process;
 use crate::repo::Repo;
@@ -83,11 +83,9 @@ impl Native {
         for line in said.lines() {
             println!("    {line}");
         }
-        let last = said.split_whitespace().last();
-        match last.and_then(|word| word.parse().ok()) {
-            Some(f1) => report.goal(what, f1, "", Goal::AtLeast(TREE_F1)),
-            None => report.skip(what, "`tree_f1` does not end with a number"),
-        }
+        let mean = tree_f1_in(&said);
+        let mean = mean.ok_or_else(|| Failure::new("`tree_f1` told no mean"))?;
+        report.score(what, mean, TREE_F1);
         Ok(())
     }
 }
@@ -114,6 +112,13 @@ fn executable_in(messages: &str) -> Option<PathBuf> {
     })
 }
 
+/// The last line: `tree hF1 0.812, 4 files`.
+fn tree_f1_in(said: &str) -> Option<f64> {
+    let (_, rest) = said.lines().last()?.split_once("hF1 ")?;
+    let mean: f64 = rest.split_once(',')?.0.parse().ok()?;
+    mean.is_finite().then_some(mean)
+}
+
 /// `84 pages, 0.31 CPU s, 270 pages/s`.
 fn speed_in(line: &str) -> Option<Speed> {
     let mut words = line.split_whitespace();
@@ -131,6 +136,8 @@ mod tests {
         let speed = speed_in("84 pages, 0.31 CPU s, 270 pages/s").unwrap();
         assert_eq!((speed.pages, speed.cpu_seconds), (84.0, 0.31));
         assert_eq!(speed_in("x.pdf: no PDF header"), None);
+        let told = "0.900 x.pdf: hF1 7, y\ntree hF1 0.812, 4 files\n";
+        assert_eq!((tree_f1_in(told), tree_f1_in("")), (Some(0.812), None));
         let messages = "{\"reason\":\"a\",\"executable\":null}\n{\"executable\":\"/t/x\"}\n{}";
         assert_eq!(executable_in(messages), Some(PathBuf::from("/t/x")));
         assert_eq!(executable_in("{}"), None);

@@ -58,7 +58,7 @@ pub(super) fn measure(
     let step = if quick { QUICK_STEP } else { 1 };
     let files: Vec<PathBuf> = files.into_iter().step_by(step).collect();
     println!("Converting {} odd files in the sandbox ...", files.len());
-    let outcomes = each_of(sandbox, &files, |_, _| {})?;
+    let outcomes = each_of(sandbox, &files)?;
     let peer = process::on_path("pdftotext");
     let mut judged = Vec::new();
     for (file, outcome) in files.iter().zip(outcomes) {

@@ -162,17 +162,13 @@ impl<'a> Sandbox<'a> {
 ///
 /// # Errors
 /// If the host cannot be started.
-pub(crate) fn each_of(
-    sandbox: &Sandbox<'_>,
-    files: &[PathBuf],
-    look: impl Fn(&Path, &Outcome) + Sync,
-) -> Result<Vec<Outcome>> {
+pub(crate) fn each_of(sandbox: &Sandbox<'_>, files: &[PathBuf]) -> Result<Vec<Outcome>> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS)
             .map(|worker| {
-                let (next, done, look) = (&next, &done, &look);
+                let (next, done) = (&next, &done);
                 scope.spawn(move || {
                     let dir = sandbox.path(&format!("work-{worker}"));
                     loop {
@@ -181,7 +177,6 @@ pub(crate) fn each_of(
                             return Ok(());
                         };
                         let outcome = sandbox.convert(file, &dir)?;
-                        look(file, &outcome);
                         let mut done = done.lock().expect("no holder panics");
                         done.push((at, outcome));
                     }

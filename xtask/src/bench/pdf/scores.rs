@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::native::Native;
-use crate::bench::report::{Goal, Report};
+use crate::bench::report::Report;
 use crate::failure::{Failure, Result};
 use crate::process;
 use crate::repo::{self, Repo};
@@ -221,18 +221,6 @@ fn judge(corpus: &Corpus, ours: [f64; 6], report: &mut Report) {
     for (what, value, goal) in goals {
         report.score(format!("{}: {what}", corpus.name), value, goal);
     }
-    // The goal is to be above, whatever was rounded.
-    let best = |skip: usize| {
-        let peers = corpus.peers.iter().skip(skip);
-        peers.map(|(_, row)| row[5]).fold(0.0, f64::max)
-    };
-    let what = format!("{}: all, above the best without a model", corpus.name);
-    report.goal(
-        what,
-        1_000.0 * (all - best(1)),
-        " thousandths",
-        Goal::AtLeast(0.0),
-    );
 }
 
 #[cfg(test)]
