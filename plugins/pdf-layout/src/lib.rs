@@ -41,6 +41,8 @@ pub enum TooLarge {
     Pages(u32),
     /// Its characters, and how many may be.
     Glyphs(u64),
+    /// The memory that its text takes with the places of its words, and the bytes that it may.
+    Held(u64),
 }
 
 impl fmt::Display for TooLarge {
@@ -48,6 +50,7 @@ impl fmt::Display for TooLarge {
         match self {
             Self::Pages(max) => write!(f, "more than {max} pages"),
             Self::Glyphs(max) => write!(f, "more than {max} characters"),
+            Self::Held(max) => write!(f, "more words than {max} bytes hold"),
         }
     }
 }
@@ -55,7 +58,7 @@ impl fmt::Display for TooLarge {
 /// Lays out the pages of an open file; their pictures go to `sink` and are named by index from then on.
 ///
 /// # Errors
-/// If it has more pages or characters than the limits allow. What exceeds the limits of a page is left
+/// If it has more pages, characters or words than the limits allow. What exceeds the limits of a page is left
 /// out, and [`PageBlocks::cut`] says so.
 pub fn document(
     pdf: &Pdf,
@@ -67,7 +70,7 @@ pub fn document(
     if count > limits.pages {
         return Err(TooLarge::Pages(limits.pages));
     }
-    let mut glyphs = 0;
+    let (mut glyphs, mut held) = (0, 0);
     let mut pages = Vec::new();
     for number in 1..=count {
         let page = reader.page(number, sink);
@@ -75,7 +78,12 @@ pub fn document(
         if glyphs > limits.glyphs {
             return Err(TooLarge::Glyphs(limits.glyphs));
         }
-        pages.push(layout::page(&page, reader.fonts()));
+        let page = layout::page(&page, reader.fonts());
+        held += layout::held::bytes(&page);
+        if held > limits.held_bytes {
+            return Err(TooLarge::Held(limits.held_bytes));
+        }
+        pages.push(page);
     }
     let bookmarks = reader.bookmarks();
     layout::document(&mut pages, &bookmarks);

@@ -34,6 +34,9 @@ pub struct Limits {
     pub pictures: u32,
     /// Bytes of the pictures that are kept.
     pub picture_bytes: u64,
+    /// Bytes that the laid-out pages take together; more is `too-large`: what is left of the memory of a
+    /// plugin has the file, a picture and the Markdown.
+    pub held_bytes: u64,
     /// Bytes of Markdown; more is `too-large`.
     pub markdown_bytes: u64,
 }
@@ -56,6 +59,7 @@ impl Default for Limits {
             pixels: 1_000_000_000,
             pictures: 2_000,
             picture_bytes: 512 << 20,
+            held_bytes: 288 << 20,
             markdown_bytes: 256 << 20,
         }
     }

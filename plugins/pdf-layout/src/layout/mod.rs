@@ -7,6 +7,7 @@ pub mod contents_row;
 pub mod flow;
 pub mod furniture;
 pub mod heading;
+pub mod held;
 pub mod hyphen;
 pub mod lines;
 pub mod list;

@@ -84,6 +84,23 @@ fn glyphs_of_a_document_and_of_a_page() {
     assert_eq!(cut, Some(Cut::Glyphs), "it is told");
 }
 
+/// Words are held until the end, and a content that is small may be that of many pages.
+#[test]
+fn memory_of_a_document() {
+    let file = file(
+        20,
+        &format!("BT /F 9 Tf 9 9 Td ({}) Tj ET", "a ".repeat(50)),
+        FONT,
+    );
+    let limits = |held_bytes| Limits {
+        held_bytes,
+        ..Limits::default()
+    };
+    assert!(document(&file, limits(200_000)).is_ok());
+    let error = document(&file, limits(50_000)).expect_err("a thousand words");
+    assert_eq!(error, TooLarge::Held(50_000));
+}
+
 #[test]
 fn operators_of_a_page() {
     let content = "q Q ".repeat(10) + "BT /F 9 Tf 9 9 Td (a) Tj ET";

@@ -126,6 +126,7 @@ fn limits() -> Limits {
         pixels: 4_000_000,
         pictures: 20,
         picture_bytes: 4 << 20,
+        held_bytes: 4 << 20,
         markdown_bytes: 1 << 20,
     }
 }
