@@ -2,6 +2,7 @@
 
 use kbhost_guest::long_document::{Page, PageText, put_long, put_main};
 use kbhost_guest::{ConvertError, Document, Files, Heading, Warnings, one_line};
+use kbhost_pdf_layout::layout::block::{Block, PageBlocks, Role};
 use kbhost_pdf_layout::limits::Limits;
 use kbhost_pdf_layout::markdown::{self, Piece};
 use kbhost_pdf_layout::page::{Cut, Metadata};
@@ -11,6 +12,8 @@ use crate::options::Options;
 use crate::pictures::{Pictures, Placing, warn_of_missing};
 use crate::{pages, title, tree};
 
+/// Pages on which a document says what it is called.
+const FRONT_PAGES: usize = 3;
 /// Longest metadata value, in characters.
 const VALUE_CHARS_MAX: usize = 500;
 
@@ -46,6 +49,7 @@ pub(crate) fn convert_bytes(
     let page_count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
     let tree = tree::of_document(&laid_out);
     let outline = tree::outline(&laid_out);
+    let first_heading = first_heading(&laid_out, &outline);
     let mut written = vec![put_main(files, &pages)?];
     if page_count >= options.long_from_pages {
         written.extend(put_long(files, &pages, &tree)?);
@@ -53,7 +57,7 @@ pub(crate) fn convert_bytes(
     written.extend(placing.into_files());
     Ok(Document {
         files: written,
-        title: title::title(laid_out.metadata.title.as_deref(), first_heading(&outline)),
+        title: title::title(laid_out.metadata.title.as_deref(), first_heading.as_deref()),
         name: None,
         remote_id: None,
         pages: Some(page_count),
@@ -127,8 +131,22 @@ fn warn_of_pages(document: &kbhost_pdf_layout::Document, warnings: &mut Warnings
     }
 }
 
-fn first_heading(outline: &[Heading]) -> Option<&str> {
-    outline.first().map(|heading| heading.title.as_str())
+/// What the document calls itself: the highest of the headings on its first page that has any, which the
+/// bookmarks often leave out.
+fn first_heading(document: &kbhost_pdf_layout::Document, outline: &[Heading]) -> Option<String> {
+    let headings_of = |page: &PageBlocks| {
+        let texts = page.blocks.iter().filter_map(Block::text);
+        let headings = texts.filter_map(|text| match text.role {
+            Role::Heading(level) => Some((level, text.plain())),
+            _ => None,
+        });
+        headings.collect::<Vec<_>>()
+    };
+    let pages = document.pages.iter().take(FRONT_PAGES);
+    let headings = pages.map(headings_of).find(|found| !found.is_empty());
+    let highest = headings.and_then(|found| found.into_iter().min_by_key(|(level, _)| *level));
+    let highest = highest.map(|(_, title)| title);
+    highest.or_else(|| outline.first().map(|heading| heading.title.clone()))
 }
 
 fn metadata(own: &Metadata, needs_ocr: &[u32]) -> Vec<(String, String)> {
