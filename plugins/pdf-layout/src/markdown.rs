@@ -210,11 +210,32 @@ pub fn joined(lines: &[Line]) -> String {
     inline.text(lines)
 }
 
+/// The text of a cell: items of a list are on lines of their own, other lines are one.
+fn cell_text(lines: &[Line]) -> String {
+    let is_item = |line: &Line| {
+        let first = line.words.first().map_or("", |word| word.text.as_str());
+        matches!(first, "•" | "◦" | "▪" | "●" | "■" | "‣" | "·" | "–" | "-") && line.words.len() > 1
+    };
+    let items = lines.iter().filter(|line| is_item(line)).count();
+    if items < 2 {
+        return joined(lines);
+    }
+    let mut texts = Vec::new();
+    let mut from = 0;
+    for at in 1..=lines.len() {
+        if lines.get(at).is_none_or(is_item) {
+            texts.push(joined(&lines[from..at]));
+            from = at;
+        }
+    }
+    texts.join("<br>")
+}
+
 fn table_block(table: &Table, text: &mut String) {
     for (n, row) in table.rows.iter().enumerate() {
         for cell in row {
             text.push_str("| ");
-            text.push_str(&joined(&cell.lines).replace('|', "\\|"));
+            text.push_str(&cell_text(&cell.lines).replace('|', "\\|"));
             text.push(' ');
         }
         text.push_str("|\n");

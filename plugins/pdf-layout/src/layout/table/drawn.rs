@@ -8,11 +8,14 @@ use crate::layout::text::{Line, Word};
 use super::canvas::Canvas;
 use super::fill::{Draft, Run, SAME_ROW, is_drawn_after};
 use super::lattice::Grid;
+use super::looks;
 
 /// A chart has lines and few words within; of a table at least this part of the cells has text.
 const FILLED_MIN: f32 = 0.3;
 /// Boxes with more characters each than this hold articles.
 const CELL_CHARS_MAX: usize = 600;
+/// A frame of few boxes with more characters each, and no head, is the layout of a page.
+const ARTICLE_CHARS: usize = 240;
 /// A word that begins at least this far before a border, in ems, runs over it.
 const OVERRUN_MIN: f32 = 0.35;
 /// A gap of less than this many ems is one between words of a sentence.
@@ -56,7 +59,11 @@ pub(super) fn draft(grid: &Grid, canvas: &Canvas, lines: &[Line]) -> Option<Draf
     lift_overflow(&mut draft);
     draft.drop_empty();
     unstack(&mut draft);
-    (!is_staggered(&draft) && draft.rows.len() >= 2 && draft.columns() >= 2).then_some(draft)
+    (!is_staggered(&draft)
+        && !looks::is_articles(&draft, ARTICLE_CHARS)
+        && draft.rows.len() >= 2
+        && draft.columns() >= 2)
+        .then_some(draft)
 }
 
 /// Runs of words of a line and the cells that they are in.

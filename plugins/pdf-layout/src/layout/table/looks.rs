@@ -10,6 +10,14 @@ use super::fill::{Draft, Run};
 const PROSE_ROWS_MIN: usize = 4;
 /// Characters of a line of a sentence in a narrow column.
 const PROSE_CHARS_MIN: usize = 22;
+/// Characters are of one width if their average width in words differs by less, as a share.
+const SAME_WIDTH: f32 = 0.015;
+/// Words that tell whether their characters are of one width.
+const EVEN_WORDS_MIN: usize = 5;
+/// Characters of an item of a list on average.
+const ITEM_CHARS_MIN: usize = 24;
+/// Characters of a cell above which it is a text of its own.
+const TEXT_CHARS: usize = 60;
 /// Sizes that differ by less, as a share, are the same; words of code in a cell are a little smaller.
 const SIZE_TOLERANCE: f32 = 0.22;
 /// Edges within this many ems of each other are aligned.
@@ -18,7 +26,27 @@ const ALIGNED: f32 = 0.5;
 /// Whether most of it is set in a font whose characters are all of one width, in the first column too.
 pub(super) fn is_code(draft: &Draft, lines: &[Line]) -> bool {
     let all = draft.runs().count();
-    10 * draft.runs().filter(|run| is_code_run(run, lines)).count() > 9 * all
+    let mono = draft.runs().filter(|run| is_code_run(run, lines));
+    10 * mono.count() > 9 * all || is_evenly_spaced(draft, lines)
+}
+
+/// Whether every character of its words is of one width, whatever the font says of itself.
+fn is_evenly_spaced(draft: &Draft, lines: &[Line]) -> bool {
+    let words = draft.runs().filter_map(|run| {
+        let line = lines.get(run.line)?;
+        line.words.get(run.words.clone())
+    });
+    let mut widths: Vec<f32> = words
+        .flatten()
+        .filter(|word| word.text.chars().filter(|c| c.is_alphabetic()).count() >= 3)
+        .map(|word| word.rect.width() / (word.text.chars().count() as f32 * word.size.max(1.0)))
+        .collect();
+    widths.sort_by(f32::total_cmp);
+    let middle = widths.get(widths.len() / 2).copied().unwrap_or(0.0);
+    let same = widths
+        .iter()
+        .filter(|width| (*width - middle).abs() <= SAME_WIDTH * middle);
+    widths.len() >= EVEN_WORDS_MIN && 10 * same.count() > 9 * widths.len()
 }
 
 fn is_code_run(run: &Run, lines: &[Line]) -> bool {
@@ -146,11 +174,26 @@ pub(super) fn is_list(draft: &Draft, lines: &[Line]) -> bool {
         .filter(|cell| !cell.is_empty())
         .map(|cell| cell.iter().map(|run| run.text(lines)).collect())
         .collect();
-    let is_mark = |text: &&String| match draft.columns() {
-        2 => is_mark(text),
-        _ => !text.chars().any(char::is_alphanumeric) && text.chars().count() <= 2,
+    let second = draft.rows.iter().filter_map(|row| row.get(1));
+    let chars: usize = second.flatten().map(|run| run.chars).sum();
+    let has_items = draft.columns() == 2 || chars > ITEM_CHARS_MIN * draft.rows.len();
+    let is_mark = |text: &&String| match has_items {
+        true => is_mark(text),
+        false => !text.chars().any(char::is_alphanumeric) && text.chars().count() <= 2,
     };
     10 * filled.iter().filter(is_mark).count() >= 9 * filled.len()
+}
+
+/// Whether a few cells hold whole texts, of more than `chars_max` characters on average, without a head
+/// above them: articles side by side.
+pub(super) fn is_articles(draft: &Draft, chars_max: usize) -> bool {
+    let chars = |cell: &Vec<Run>| cell.iter().map(|run| run.chars).sum::<usize>();
+    let all: usize = draft.rows.iter().flatten().map(chars).sum();
+    let has_head = draft.rows.first().is_some_and(|row| {
+        row.iter()
+            .all(|cell| !cell.is_empty() && chars(cell) <= TEXT_CHARS && cell.len() <= 3)
+    });
+    draft.rows.len() <= PROSE_ROWS_MIN && !has_head && all > chars_max * draft.filled().max(1)
 }
 
 /// Whether a text is a bullet or a number of an item: `•`, `3.`, `b)`, `(iv)`, `[12]`.

@@ -64,3 +64,6 @@ fn take_from(canvas: &Canvas, lines: &mut Vec<Line>, tables: &mut Vec<PlacedTabl
     let drafts = gaps::drafts(canvas, lines, &taken);
     tables.extend(fill::take(drafts, canvas, lines));
 }
+
+#[cfg(test)]
+mod tests;

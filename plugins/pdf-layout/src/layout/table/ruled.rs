@@ -30,6 +30,13 @@ const FIRST: f32 = 0.12;
 const EMPTY_MAX: f32 = 40.0;
 /// Lines with nothing between them that a table does not have.
 const CHART_LINES_MIN: usize = 3;
+/// At most one row of this many, or of this many rows in all, holds text that spans columns.
+const SPANNING_ONE_OF: usize = 2;
+const SPANNING_ROWS: usize = 5;
+/// Characters of a cell on average above which a table is articles, unless it has many rows or a head.
+const ARTICLE_CHARS: usize = 110;
+/// Lines between columns; a table has fewer columns.
+const BORDERS_MAX: usize = 100;
 /// Families of lines of a page; a page with more is a drawing.
 const FAMILIES_MAX: usize = 100;
 /// Of a table at least this part of the cells has text.
@@ -232,11 +239,7 @@ fn of_slabs(
     let mut rows: Vec<TextRow> = slabs.get(first..=last)?.iter().flatten().cloned().collect();
     columns::cut_at_edges(canvas, lines, &mut rows);
     let rect = Rect::around(rows.iter().map(|row| &row.rect))?;
-    let borders = down.iter().filter(|line| {
-        let is_inside = line.at > rect.x0 + SAME_END && line.at < rect.x1 - SAME_END;
-        is_inside && line.to.min(rect.y1) - line.from.max(rect.y0) > SAME_END
-    });
-    let borders = segment::borders(borders.map(|line| line.at).collect(), SAME_END);
+    let borders = borders(down, &rect);
     let mut gutters = columns::gutters(&rows, true);
     let drawn = columns::drawn_gutters(&rows, &borders);
     if drawn.len() >= gutters.len() {
@@ -248,6 +251,11 @@ fn of_slabs(
     let places: Vec<f32> = between.map(|rule| rule.at).collect();
     let mut cells = columns::in_columns(canvas, lines, &rows, &gutters);
     columns::merge_exclusive(&mut cells, &mut gutters);
+    // Labels of a drawing run over each other's columns.
+    let crossing = cells.iter().filter(|row| !row.spans.is_empty()).count();
+    if SPANNING_ONE_OF * crossing > cells.len().max(SPANNING_ROWS) {
+        return None;
+    }
     let mut logical = columns::logical_rows(cells, &places, lines);
     // A title above and notes below are no rows.
     while logical.last().is_some_and(|row| is_title(row)) {
@@ -258,6 +266,34 @@ fn of_slabs(
     let mut draft = columns::draft(logical, &gutters)?;
     draft.drop_empty();
     is_table(&draft, lines).then_some(draft)
+}
+
+/// Lines between columns, as a head may have: they begin or end at one height.
+fn borders(down: &[Segment], rect: &Rect) -> Vec<f32> {
+    let inner = down.iter().filter(|line| {
+        let is_inside = line.at > rect.x0 + SAME_END && line.at < rect.x1 - SAME_END;
+        is_inside && line.to.min(rect.y1) - line.from.max(rect.y0) > SAME_END
+    });
+    let inner: Vec<&Segment> = inner.collect();
+    let shared = |end: fn(&Segment) -> f32| {
+        let of = |a: &Segment| {
+            inner
+                .iter()
+                .filter(|b| (end(a) - end(b)).abs() <= SAME_END)
+                .count()
+        };
+        inner
+            .iter()
+            .take(BORDERS_MAX)
+            .map(|line| of(line))
+            .max()
+            .unwrap_or(0)
+    };
+    let most = shared(|line| line.from).max(shared(|line| line.to));
+    if inner.len() > BORDERS_MAX || 10 * most < 7 * inner.len() {
+        return Vec::new();
+    }
+    segment::borders(inner.iter().map(|line| line.at).collect(), SAME_END)
 }
 
 /// Whether a row holds one text, which spans columns or is the only one.
@@ -280,6 +316,7 @@ fn is_table(draft: &Draft, lines: &[Line]) -> bool {
         && looks::alignment(draft) >= ALIGNED_MIN
         && (looks::has_figures(draft, lines) || !looks::is_column_major(draft))
         && !looks::is_prose(draft, lines)
+        && !looks::is_articles(draft, ARTICLE_CHARS)
         && !looks::is_code(draft, lines)
         && !looks::is_list(draft, lines)
 }
