@@ -73,8 +73,8 @@ pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
     table::join(pages);
     code::mark(pages);
     list::mark(pages);
-    heading::mark(pages, bookmarks);
     note::mark(pages);
+    heading::mark(pages, bookmarks);
     let vocabulary = hyphen::Vocabulary::of(pages);
     flow::join(pages, &vocabulary);
     hyphen::resolve(pages, &vocabulary);

@@ -51,6 +51,7 @@ pub fn mark(pages: &mut [PageBlocks]) {
     for page in pages {
         let captions: Vec<usize> = indices(page, |block, text| is_caption(page, block, text));
         let notes: Vec<usize> = indices(page, |block, text| is_note(page, block, text, body));
+        let notes = with_rest(page, &notes, body);
         for (list, role) in [(captions, Role::Caption), (notes, Role::Footnote)] {
             for index in list {
                 let text = page.blocks.get_mut(index).and_then(Block::text_mut);
@@ -124,6 +125,22 @@ fn is_note(page: &PageBlocks, block: &Block, text: &TextBlock, body: f32) -> boo
             })
     };
     (is_number || is_sign || is_raised) && is_low && is_last()
+}
+
+/// Notes with the paragraphs after their first.
+fn with_rest(page: &PageBlocks, notes: &[usize], body: f32) -> Vec<usize> {
+    let mut all = Vec::with_capacity(notes.len());
+    let mut above: Option<f32> = None;
+    for (index, block) in page.blocks.iter().enumerate() {
+        let text = block.text().filter(|text| text.role == Role::Paragraph);
+        let line = text.and_then(|text| text.lines.first());
+        let is_small = line.is_some_and(|line| line.size <= NOTE_SIZE_MAX * body);
+        let is_rest = is_small && above.is_some_and(|above| block.rect.y0 > above);
+        let is_of_note = is_rest || notes.binary_search(&index).is_ok();
+        above = is_of_note.then_some(block.rect.y0);
+        all.extend(is_of_note.then_some(index));
+    }
+    all
 }
 
 /// The size of most characters.

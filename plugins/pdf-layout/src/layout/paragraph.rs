@@ -2,6 +2,8 @@
 //!
 //! Invariant: every line given is in one block, in the order given.
 
+use std::collections::BTreeMap;
+
 use crate::geometry::Rect;
 use crate::layout::block::{Block, BlockKind, Role, TextBlock};
 use crate::layout::list::{self, Marker};
@@ -9,6 +11,16 @@ use crate::layout::text::{Line, Script};
 
 /// A gap between lines of this much of their usual distance is one between paragraphs.
 const GAP_OF_PARAGRAPH: f32 = 1.3;
+/// The distance of lines where there are too few to tell, in ems.
+const STEP_USUAL: f32 = 1.2;
+/// So many distances tell what is usual.
+const STEPS_MIN: usize = 6;
+/// Lines of one paragraph are no farther apart than this, in ems.
+const STEP_MAX: f32 = 2.2;
+/// But in drafts, which are typed with double spaces.
+const STEP_OF_DRAFTS_MAX: f32 = 3.2;
+/// A line that ends so many ems before the edge runs on to it.
+const ROOM_OF_FULL: f32 = 4.0;
 /// Code has empty lines: so many usual distances still do not end it.
 const GAP_OF_CODE: f32 = 3.2;
 /// Code stands off from text by more than this much of the usual distance.
@@ -25,6 +37,10 @@ const INDENT_MIN: f32 = 0.7;
 const INDENT_MAX: f32 = 5.0;
 /// Fragments on baselines this near, in ems, are of one row.
 const ROW_TOLERANCE: f32 = 0.3;
+/// The mark of a note has so many characters, stands so many ems above its line, and so far before it.
+const MARK_CHARS_MAX: usize = 3;
+const MARK_RISE_MAX: f32 = 0.7;
+const MARK_GAP_MAX: f32 = 5.0;
 /// Room of this many ems beyond the next word at the end of a line tells that the line was ended.
 const ROOM_MIN: f32 = 1.0;
 
@@ -32,12 +48,14 @@ const ROOM_MIN: f32 = 1.0;
 #[must_use]
 pub fn blocks(lines: Vec<Line>) -> Vec<Block> {
     let mut rows = rows(lines);
-    let pitch = pitch(&rows);
-    mark_code(&mut rows, pitch);
+    let pitches = Pitches::of(&rows);
+    mark_code(&mut rows, &pitches);
     let mut runs: Vec<Vec<Row>> = Vec::new();
     for row in rows {
         match runs.last_mut() {
-            Some(run) if run.last().is_some_and(|last| goes_on(last, &row, pitch)) => run.push(row),
+            Some(run) if run.last().is_some_and(|last| goes_on(last, &row, &pitches)) => {
+                run.push(row)
+            }
             _ => runs.push(vec![row]),
         }
     }
@@ -140,6 +158,17 @@ fn size_of(lines: &[Line]) -> Option<f32> {
     middle.map(|(size, _)| *size)
 }
 
+/// Whether a line is the raised mark of a note, far to the left of its text.
+fn is_mark_of(mark: &Line, text: &Line) -> bool {
+    let is_short = mark.chars() <= MARK_CHARS_MAX && mark.words.len() == 1;
+    let rise = (text.baseline - mark.baseline) / text.size.max(1.0);
+    let gap = (text.rect.x0 - mark.rect.x1) / text.size.max(1.0);
+    is_short
+        && mark.size < text.size
+        && (ROW_TOLERANCE..MARK_RISE_MAX).contains(&rise)
+        && (0.0..MARK_GAP_MAX).contains(&gap)
+}
+
 fn rows(lines: Vec<Line>) -> Vec<Row> {
     let mut rows: Vec<Vec<Line>> = Vec::new();
     for line in lines {
@@ -148,7 +177,9 @@ fn rows(lines: Vec<Line>) -> Vec<Row> {
                 let em = last.size.min(line.size);
                 let is_near = (last.baseline - line.baseline).abs() < ROW_TOLERANCE * em;
                 // Text drawn over text is no fragment of its row.
-                is_near && last.turn == line.turn && last.rect.overlap_x(&line.rect) < em
+                (is_near || is_mark_of(last, &line))
+                    && last.turn == line.turn
+                    && last.rect.overlap_x(&line.rect) < em
             })
         });
         match last {
@@ -172,22 +203,67 @@ fn block(rows: Vec<Row>) -> Option<Block> {
     })
 }
 
-/// The usual distance of baselines in ems.
-fn pitch(rows: &[Row]) -> f32 {
-    let mut steps: Vec<f32> = rows
-        .windows(2)
-        .filter_map(|pair| match pair {
-            [a, b] => Some((b.baseline - a.baseline) / a.size.max(1.0)),
-            _ => None,
-        })
-        .filter(|step| (0.8..2.2).contains(step))
-        .collect();
-    steps.sort_by(f32::total_cmp);
-    steps.get(steps.len() / 2).copied().unwrap_or(1.2)
+/// The usual distances of baselines in ems, by the size of the text.
+struct Pitches {
+    by_size: BTreeMap<i32, f32>,
+    /// Where there are too few lines of a size to tell.
+    body: f32,
+}
+
+impl Pitches {
+    fn of(rows: &[Row]) -> Self {
+        let right = rows
+            .iter()
+            .map(|row| row.rect.x1)
+            .fold(f32::NEG_INFINITY, f32::max);
+        let mut steps: BTreeMap<i32, Vec<f32>> = BTreeMap::new();
+        for pair in rows.windows(2) {
+            let [a, b] = pair else {
+                continue;
+            };
+            let em = a.size.max(1.0);
+            let step = (b.baseline - a.baseline) / em;
+            // Lines far apart are of one paragraph only if they run on to the edge.
+            let is_full = right - a.rect.x1 < ROOM_OF_FULL * em;
+            let is_step = (0.8..STEP_MAX).contains(&step)
+                || is_full && (STEP_MAX..STEP_OF_DRAFTS_MAX).contains(&step);
+            if is_step && key(a.size) == key(b.size) {
+                steps.entry(key(a.size)).or_default().push(step);
+            }
+        }
+        let most = steps.values().map(Vec::len).max().unwrap_or(0);
+        steps.retain(|_, steps| steps.len() >= STEPS_MIN || steps.len() == most);
+        let by_size = steps.into_iter().filter_map(|(size, mut steps)| {
+            steps.sort_by(f32::total_cmp);
+            // Gaps between paragraphs are steps as well.
+            let usual = steps.get(steps.len() * 2 / 5).copied()?;
+            Some((size, (usual, steps.len())))
+        });
+        let by_size: BTreeMap<i32, (f32, usize)> = by_size.collect();
+        let body = by_size.values().max_by_key(|(_, count)| *count);
+        Self {
+            body: body.map_or(STEP_USUAL, |(usual, _)| *usual).min(STEP_MAX),
+            by_size: by_size
+                .into_iter()
+                .map(|(size, (usual, _))| (size, usual))
+                .collect(),
+        }
+    }
+
+    /// The usual distance below a row.
+    fn below(&self, row: &Row) -> f32 {
+        let known = self.by_size.get(&key(row.size)).copied();
+        known.unwrap_or(self.body)
+    }
+}
+
+/// A size in half points.
+fn key(size: f32) -> i32 {
+    (size * 2.0).round() as i32
 }
 
 /// Tells rows of code from a row of a paragraph that holds nothing but a long name.
-fn mark_code(rows: &mut [Row], pitch: f32) {
+fn mark_code(rows: &mut [Row], pitches: &Pitches) {
     let is_mono: Vec<bool> = rows.iter().map(Row::is_mono).collect();
     for at in 0..rows.len() {
         let neighbour = |at: Option<usize>| at.and_then(|at| is_mono.get(at)).copied();
@@ -197,7 +273,7 @@ fn mark_code(rows: &mut [Row], pitch: f32) {
         let is_of_text = is_of_text.is_some_and(|(last, row)| {
             let em = last.size.max(row.size);
             let step = row.baseline - last.baseline;
-            let is_tight = step > 0.0 && step <= GAP_OF_CODE_MIN * pitch * em;
+            let is_tight = step > 0.0 && step <= GAP_OF_CODE_MIN * pitches.below(last) * em;
             let is_below = last.rect.overlap_x(&row.rect) > 0.0;
             is_tight && is_below && last.last_char().is_some_and(|c| !is_sentence_end(c))
         });
@@ -209,7 +285,8 @@ fn mark_code(rows: &mut [Row], pitch: f32) {
 }
 
 /// Whether a row is of the same run of text as the one before: no gap, no other style between.
-fn goes_on(last: &Row, next: &Row, pitch: f32) -> bool {
+fn goes_on(last: &Row, next: &Row, pitches: &Pitches) -> bool {
+    let pitch = pitches.below(last);
     let em = last.size.max(next.size);
     let step = next.baseline - last.baseline;
     let tolerance = match last.is_mono() == next.is_mono() {
