@@ -55,7 +55,7 @@ fn scored(path: &Path, shows: bool) -> Option<Scored> {
         layout::page(&page, reader.fonts())
     });
     let mut pages: Vec<PageBlocks> = pages.collect();
-    layout::document(&mut pages, &[]);
+    layout::document(&mut pages, &[], None);
     if !is_named(&bookmarks, &pages) {
         return None;
     }

@@ -86,8 +86,9 @@ pub fn document(
         pages.push(page);
     }
     let bookmarks = reader.bookmarks();
-    layout::document(&mut pages, &bookmarks);
-    let tree = tree::of_document(&pages, &bookmarks, false);
+    let structure = reader.structure();
+    let is_tagged = layout::document(&mut pages, &bookmarks, structure.as_ref());
+    let tree = tree::of_document(&pages, &bookmarks, is_tagged);
     Ok(Document {
         pages,
         bookmarks,

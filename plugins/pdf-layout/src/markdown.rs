@@ -66,6 +66,7 @@ impl Writer<'_> {
             BlockKind::Picture {
                 picture,
                 alternative,
+                ..
             } => {
                 self.end_list();
                 self.pieces

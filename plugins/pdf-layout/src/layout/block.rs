@@ -25,6 +25,8 @@ pub enum BlockKind {
         picture: u32,
         /// The text that stands for it.
         alternative: String,
+        /// The marked content it belongs to.
+        content_id: Option<u32>,
     },
 }
 

@@ -16,12 +16,13 @@ pub mod order;
 pub mod paragraph;
 pub mod script;
 pub mod table;
+pub mod tagged;
 pub mod text;
 pub mod title;
 mod words;
 
 use crate::geometry::Rect;
-use crate::page::{Bookmark, FontStyle, Page};
+use crate::page::{Bookmark, Element, FontStyle, Page};
 use block::{Block, BlockKind, PageBlocks, Table};
 use order::{Item, Reading};
 use text::Line;
@@ -51,6 +52,7 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
             kind: BlockKind::Picture {
                 picture: placed.picture?,
                 alternative: String::new(),
+                content_id: placed.content_id,
             },
         };
         Some(Part::Block(block, placed.glyphs_before))
@@ -67,17 +69,26 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
     }
 }
 
-/// Decides what the blocks of a document are, now that all its pages are there.
-pub fn document(pages: &mut [PageBlocks], bookmarks: &[Bookmark]) {
+/// Decides what the blocks of a document are, now that all its pages are there; whether its headings are
+/// those of its structure tree.
+pub fn document(
+    pages: &mut [PageBlocks],
+    bookmarks: &[Bookmark],
+    structure: Option<&Element>,
+) -> bool {
+    let is_tagged = structure.and_then(|root| tagged::apply(pages, root)) == Some(true);
     furniture::mark(pages);
     table::join(pages);
     code::mark(pages);
     list::mark(pages);
     note::mark(pages);
-    heading::mark(pages, bookmarks);
+    if !is_tagged {
+        heading::mark(pages, bookmarks);
+    }
     let vocabulary = hyphen::Vocabulary::of(pages);
     flow::join(pages, &vocabulary);
     hyphen::resolve(pages, &vocabulary);
+    is_tagged
 }
 
 /// What is put in order.

@@ -1,0 +1,242 @@
+//! Tagged files: order, headings, lists, tables and alternative texts as the structure tree has them,
+//! where it covers the text and says something.
+//!
+//! Invariant: no text is lost: what the tree does not name stays where the layout put it. A tree that is
+//! not good is not used at all.
+
+pub mod content;
+pub mod plan;
+
+use std::collections::BTreeMap;
+
+use crate::geometry::Rect;
+use crate::layout::block::{Block, BlockKind, Cell, PageBlocks, Role, Table, TextBlock};
+use crate::layout::list::{self, MarkerKind};
+use crate::layout::text::Line;
+use crate::page::Element;
+use content::Content;
+use plan::{Kind, Part, Place, Row};
+
+/// At least so many tenths of the characters are named by the tree.
+const COVERED_TENTHS: usize = 8;
+/// Headings are at most this part of the text.
+const HEADING_PART: usize = 2;
+/// A tree that has fewer characters for each of its parts is one of words or lines.
+const CHARS_PER_PART_MIN: usize = 12;
+/// Of so many paragraphs one may go on in the middle of a sentence.
+const BROKEN_PART: usize = 4;
+
+/// Lays the pages out again as the structure tree says, if it is good; whether it names headings.
+pub fn apply(pages: &mut [PageBlocks], root: &Element) -> Option<bool> {
+    let parts = plan::of(root);
+    let mut content = Content::of(pages, &plan::places(&parts));
+    if !is_good(&parts, &content, pages.len()) {
+        return None;
+    }
+    let has_headings = parts
+        .iter()
+        .any(|part| matches!(part.kind, Kind::Text(Role::Heading(_))));
+    let mut placed: BTreeMap<usize, Vec<Block>> = BTreeMap::new();
+    // Which block of its page each piece of content went to.
+    let mut owners: BTreeMap<Place, usize> = BTreeMap::new();
+    for part in &parts {
+        for (page, block, places) in blocks(part, &mut content) {
+            let known = placed.entry(page).or_default();
+            owners.extend(places.into_iter().map(|place| (place, known.len())));
+            known.push(block);
+        }
+    }
+    let alternatives = plan::alternatives(&parts);
+    for (at, page) in pages.iter_mut().enumerate() {
+        let named = placed.remove(&at).unwrap_or_default();
+        content::merge(page, at, named, &owners, &alternatives);
+    }
+    Some(has_headings)
+}
+
+/// Whether the tree covers the text, says more than that there are paragraphs, and is not at odds with
+/// what is on the pages.
+fn is_good(parts: &[Part], content: &Content, page_count: usize) -> bool {
+    let mut headings = 0;
+    let mut count = 0;
+    let mut paragraphs: Vec<(usize, String)> = Vec::new();
+    let mut says = false;
+    let mut back = 0;
+    let mut last = 0;
+    for part in parts {
+        let chars = content.chars(&part.content);
+        says |= !matches!(
+            part.kind,
+            Kind::Text(Role::Paragraph | Role::Furniture) | Kind::Figure(_)
+        );
+        if let Some(place) = part.content.first() {
+            back += usize::from(place.page < last);
+            last = place.page;
+            if place.page >= page_count {
+                return false;
+            }
+        }
+        if chars == 0 {
+            continue;
+        }
+        count += 1;
+        match &part.kind {
+            Kind::Text(Role::Heading(_)) => headings += chars,
+            Kind::Text(Role::Paragraph) => paragraphs.push((chars, content.text(&part.content))),
+            _ => {}
+        }
+    }
+    let pairs = paragraphs.iter().zip(paragraphs.iter().skip(1));
+    let broken = pairs.filter(|((_, a), (_, b))| {
+        let goes_on = a
+            .chars()
+            .next_back()
+            .is_some_and(|c| c.is_alphabetic() || c == ',');
+        goes_on && b.chars().next().is_some_and(char::is_lowercase)
+    });
+    let covered = content.covered;
+    covered > 0
+        && covered * 10 >= content.all * COVERED_TENTHS
+        && says
+        && headings * HEADING_PART <= covered
+        && covered >= CHARS_PER_PART_MIN * count
+        && broken.count() * BROKEN_PART <= paragraphs.len()
+        && back * 10 <= parts.len()
+}
+
+/// The blocks of a part, one for each page that it is on, with what of the content each took.
+fn blocks(part: &Part, content: &mut Content) -> Vec<(usize, Block, Vec<Place>)> {
+    match &part.kind {
+        Kind::Table(rows) => tables(rows, content),
+        Kind::Figure(_) => text(part, &Role::Paragraph, content),
+        Kind::Text(role) => text(part, role, content),
+        Kind::Item(depth) => {
+            let mut blocks = text(part, &Role::Paragraph, content);
+            if let Some(text) = blocks
+                .first_mut()
+                .and_then(|(_, block, _)| block.text_mut())
+            {
+                text.role = item(&text.lines, *depth);
+            }
+            blocks
+        }
+    }
+}
+
+fn item(lines: &[Line], depth: u8) -> Role {
+    let marker = list::marker(lines);
+    Role::Item {
+        depth,
+        marker_chars: marker.as_ref().map_or(0, |marker| marker.chars),
+        number: marker.and_then(|marker| match marker.kind {
+            MarkerKind::Number { text, .. } => Some(text),
+            MarkerKind::Bullet(_) => None,
+        }),
+    }
+}
+
+fn text(part: &Part, role: &Role, content: &mut Content) -> Vec<(usize, Block, Vec<Place>)> {
+    let mut blocks: Vec<(usize, Block, Vec<Place>)> = Vec::new();
+    let runs = part.content.chunk_by(|a, b| a.page == b.page);
+    for run in runs {
+        let lines = content.take(run);
+        let Some(rect) = Rect::around(lines.iter().map(|line| &line.rect)) else {
+            continue;
+        };
+        if let Some(before) = blocks.last_mut().and_then(|(_, block, _)| block.text_mut()) {
+            before.continues = true;
+        }
+        let block = Block {
+            rect,
+            kind: BlockKind::Text(TextBlock {
+                lines,
+                role: role.clone(),
+                continues: false,
+            }),
+        };
+        let page = run.first().map_or(0, |place| place.page);
+        blocks.push((page, block, run.to_vec()));
+    }
+    blocks
+}
+
+/// A table for each page that its rows are on.
+fn tables(rows: &[Row], content: &mut Content) -> Vec<(usize, Block, Vec<Place>)> {
+    let columns = plan::columns(rows);
+    let mut tables: Vec<(usize, Table, Vec<Place>)> = Vec::new();
+    // Columns that cells of rows above reach into, and for how many rows more.
+    let mut reached: Vec<u16> = vec![0; columns];
+    for row in rows {
+        let places = || row.cells.iter().flat_map(|cell| &cell.content);
+        let page = places().next().map(|place| place.page);
+        let page = page
+            .or(tables.last().map(|(page, _, _)| *page))
+            .unwrap_or(0);
+        let cells = cells(row, &mut reached, content);
+        match tables.last_mut() {
+            Some((known, table, taken)) if *known == page => {
+                table.rows.push(cells);
+                taken.extend(places().copied());
+            }
+            before => {
+                let continues_last = before.is_some();
+                let table = Table {
+                    rows: vec![cells],
+                    continues_last,
+                    ..Table::default()
+                };
+                tables.push((page, table, places().copied().collect()));
+            }
+        }
+    }
+    let tables = tables.into_iter().filter_map(|(page, table, places)| {
+        let lines = table.rows.iter().flatten().flat_map(|cell| &cell.lines);
+        let rect = Rect::around(lines.map(|line| &line.rect))?;
+        let table = Table {
+            edges: edges(&table, &rect),
+            ..table
+        };
+        let kind = BlockKind::Table(table);
+        Some((page, Block { rect, kind }, places))
+    });
+    tables.collect()
+}
+
+/// The cells of a row, with empty ones where a cell spans columns or one above spans rows.
+fn cells(row: &Row, reached: &mut [u16], content: &mut Content) -> Vec<Cell> {
+    let mut cells = vec![Cell::default(); reached.len()];
+    let mut at = 0;
+    for planned in &row.cells {
+        while reached.get(at).is_some_and(|rows| *rows > 0) {
+            at += 1;
+        }
+        let Some(cell) = cells.get_mut(at) else {
+            break;
+        };
+        cell.lines = content.take(&planned.content);
+        let end = (at + usize::from(planned.columns.max(1))).min(reached.len());
+        for rows in reached.get_mut(at..end).into_iter().flatten() {
+            // Counted down at the end of this row.
+            *rows = planned.rows.max(1);
+        }
+        at = end;
+    }
+    for rows in reached {
+        *rows = rows.saturating_sub(1);
+    }
+    cells
+}
+
+/// Where columns begin, and where the last one ends.
+fn edges(table: &Table, rect: &Rect) -> Vec<f32> {
+    let columns = table.rows.first().map_or(0, Vec::len);
+    let mut edges = Vec::with_capacity(columns + 1);
+    for column in 0..columns {
+        let cells = table.rows.iter().filter_map(|row| row.get(column));
+        let lines = cells.flat_map(|cell| &cell.lines);
+        let left = lines.map(|line| line.rect.x0).min_by(f32::total_cmp);
+        edges.push(left.or(edges.last().copied()).unwrap_or(rect.x0));
+    }
+    edges.push(rect.x1);
+    edges
+}
