@@ -20,6 +20,8 @@ const LAYERS_MAX: usize = 4;
 const LAYER_REACH: usize = 200;
 /// A script is at most this much of the size of its neighbour.
 const SCRIPT_SIZE_MAX: f32 = 0.86;
+/// And it stands at least so many ems of it higher or lower.
+const SCRIPT_SHIFT_MIN: f32 = 0.08;
 /// Lines within reach that are looked at for the neighbour of a script.
 const SCRIPT_LINES_MAX: usize = 40;
 /// The text of an item begins so many ems after its bullet at most.
@@ -82,6 +84,7 @@ fn lines_of_words(words: Vec<Word>, turn: Turn) -> Vec<Line> {
     let mut rows = rows(words);
     name_bullets(&mut rows);
     attach_scripts(&mut rows);
+    mark_scripts(&mut rows);
     attach_initials(&mut rows);
     let rows: Vec<Vec<Word>> = rows.into_iter().flat_map(layers).collect();
     let columns = Columns::of(&rows);
@@ -240,6 +243,32 @@ fn attach_scripts(rows: &mut Vec<Vec<Word>>) {
         rows[at] = kept;
     }
     rows.retain(|row| !row.is_empty());
+}
+
+/// Marks words that are scripts of the one before on the same line.
+fn mark_scripts(rows: &mut [Vec<Word>]) {
+    for row in rows {
+        let mut host: Option<(f32, f32, f32)> = None;
+        for word in row.iter_mut() {
+            if let Some((size, baseline, end)) = host {
+                let shift = baseline - word.baseline;
+                let is_script = word.script == Script::Normal
+                    && word.size <= SCRIPT_SIZE_MAX * size
+                    && shift.abs() >= SCRIPT_SHIFT_MIN * size
+                    && word.rect.x0 - end < GAP_OF_WORD * size;
+                if is_script {
+                    word.script = if shift > 0.0 {
+                        Script::Super
+                    } else {
+                        Script::Sub
+                    };
+                }
+            }
+            if word.script == Script::Normal {
+                host = Some((word.size, word.baseline, word.rect.x1));
+            }
+        }
+    }
 }
 
 /// Where a script belongs.

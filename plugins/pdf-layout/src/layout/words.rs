@@ -29,6 +29,8 @@ const BACK_MAX: f32 = 0.6;
 const OVERPRINT: f32 = 0.12;
 /// No further apart than this in points, however large.
 const OVERPRINT_POINTS_MAX: f32 = 2.0;
+/// Scripts are no more ems above or below their line than this.
+const SHIFT_MAX: f32 = 0.6;
 /// Accents are set at most this many ems higher over capitals.
 const ACCENT_RISE_MAX: f32 = 0.5;
 /// The usual ascent and descent in ems.
@@ -62,9 +64,13 @@ pub(super) fn of_glyphs(glyphs: &[Drawn<'_>], fonts: &[FontStyle]) -> Vec<Word> 
                     open = Some(start(cell, fonts, true));
                 }
             }
-            _ => {
+            current => {
+                // A script touches what it belongs to, on a line of its own.
+                let is_glued = current
+                    .as_ref()
+                    .is_some_and(|open| !has_space && touches(open.last(), glyph, gap_of_word));
                 close(&mut open, &mut words);
-                open = Some(start(cell, fonts, false));
+                open = Some(start(cell, fonts, is_glued));
             }
         }
         has_space = false;
@@ -265,6 +271,14 @@ fn follows(last: &Glyph, next: &Glyph, gap_of_word: f32) -> bool {
     (last.baseline - next.baseline).abs() < 0.1 * em
         && gap < gap_of_word * em
         && gap > -BACK_MAX * em
+}
+
+/// Whether a glyph stands close behind another, perhaps higher or lower.
+fn touches(last: &Glyph, next: &Glyph, gap_of_word: f32) -> bool {
+    let em = last.size.max(next.size);
+    let gap = next.x0 - last.x1;
+    (last.baseline - next.baseline).abs() < SHIFT_MAX * em
+        && (-0.1 * em..gap_of_word * em).contains(&gap)
 }
 
 fn is_same_style(a: &Glyph, b: &Glyph, fonts: &[FontStyle]) -> bool {

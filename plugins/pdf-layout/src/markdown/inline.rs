@@ -9,6 +9,9 @@ use crate::page::LinkTarget;
 /// Longest raised text that is a mark or an exponent, in characters.
 const RAISED_CHARS_MAX: usize = 4;
 
+/// So many dots lead the eye from a title to its page.
+const LEADER_DOTS_MIN: usize = 5;
+
 /// What is written out of words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Inline<'a> {
@@ -55,32 +58,35 @@ impl<'a> Inline<'a> {
     fn runs(&self, lines: &[Line]) -> Vec<Run<'a>> {
         let mut runs: Vec<Run<'a>> = Vec::new();
         let mut skipped = usize::from(self.skipped);
-        for line in lines {
-            for word in &line.words {
-                let count = word.text.chars().count();
-                let text: String = word.text.chars().skip(skipped).collect();
-                skipped -= skipped.min(count);
-                if text.is_empty() {
-                    continue;
-                }
-                let look = self.look(word);
-                let last = runs.last().and_then(|run| run.text.chars().next_back());
-                let is_unspaced =
-                    last.is_some_and(is_ideographic) && text.starts_with(is_ideographic);
-                let is_glued = (word.is_glued || is_unspaced) && last.is_some();
-                match runs.last_mut() {
-                    Some(run) if run.look == look => {
-                        if !is_glued {
-                            run.text.push(' ');
-                        }
-                        run.text.push_str(&text);
+        let words: Vec<&Word> = lines.iter().flat_map(|line| &line.words).collect();
+        for (word, (is_leader, is_first)) in words.iter().zip(leaders(&words)) {
+            let count = word.text.chars().count();
+            let text: String = match (is_leader, is_first) {
+                (true, true) => "…".to_owned(),
+                (true, false) => String::new(),
+                _ => word.text.chars().skip(skipped).collect(),
+            };
+            let text = without_leader(text);
+            skipped -= skipped.min(count);
+            if text.is_empty() {
+                continue;
+            }
+            let look = self.look(word);
+            let last = runs.last().and_then(|run| run.text.chars().next_back());
+            let is_unspaced = last.is_some_and(is_ideographic) && text.starts_with(is_ideographic);
+            let is_glued = (word.is_glued && !is_leader || is_unspaced) && last.is_some();
+            match runs.last_mut() {
+                Some(run) if run.look == look => {
+                    if !is_glued {
+                        run.text.push(' ');
                     }
-                    _ => runs.push(Run {
-                        look,
-                        text,
-                        is_glued,
-                    }),
+                    run.text.push_str(&text);
                 }
+                _ => runs.push(Run {
+                    look,
+                    text,
+                    is_glued,
+                }),
             }
         }
         runs
@@ -132,7 +138,9 @@ impl<'a> Inline<'a> {
             (false, false) => "",
         };
         text.push_str(marks);
-        if style.is_mono {
+        // Signs between words of other fonts are no code of their own.
+        let is_name = run.text.contains(char::is_alphanumeric) && holds;
+        if style.is_mono && is_name {
             code(&run.text, text);
         } else {
             escape(&run.text, text);
@@ -147,6 +155,35 @@ impl<'a> Inline<'a> {
             text.push(')');
         }
     }
+}
+
+fn is_dot(c: char) -> bool {
+    matches!(c, '.' | '…' | '·')
+}
+
+/// For every word whether it is one of dots that only lead the eye to what follows, and whether it is
+/// the first of them.
+fn leaders(words: &[&Word]) -> Vec<(bool, bool)> {
+    let is_dots = |word: &&Word| word.text.chars().all(is_dot);
+    let mut leaders = Vec::with_capacity(words.len());
+    for run in words.chunk_by(|a, b| is_dots(a) && is_dots(b)) {
+        let dots: usize = run.iter().map(|word| word.text.chars().count()).sum();
+        let is_leader = run.iter().all(is_dots) && dots >= LEADER_DOTS_MIN;
+        leaders.extend((0..run.len()).map(|n| (is_leader, is_leader && n == 0)));
+    }
+    leaders
+}
+
+/// Dots that lead away from the end of a word, as one sign.
+fn without_leader(text: String) -> String {
+    let run = text.chars().rev().take_while(|c| is_dot(*c)).count();
+    if run < LEADER_DOTS_MIN {
+        return text;
+    }
+    let kept = text.chars().count() - run;
+    let mut short: String = text.chars().take(kept).collect();
+    short.push_str(" …");
+    short
 }
 
 /// Whether raised text is a mark of a note or an exponent; raised letters of ordinals read as they are.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use hayro_cmap::BfString;
 use hayro_font::{CMapResolverFn, Font, FontCache, FontGlyph, FontResolverFn, UNITS_PER_EM};
 use hayro_syntax::object::dict::keys::{
-    BASE_FONT, DESCENDANT_FONTS, FLAGS, FONT_DESC, FONT_WEIGHT, ITALIC_ANGLE, NAME, SUBTYPE,
+    BASE_FONT, DESCENDANT_FONTS, FIRST_CHAR, FLAGS, FONT_DESC, FONT_WEIGHT, ITALIC_ANGLE, NAME,
+    SUBTYPE, WIDTHS,
 };
 use hayro_syntax::object::{Array, Dict, Name};
 
@@ -23,6 +24,8 @@ const WIDTHS_MAX: u64 = 100 << 16;
 const NAME_CHARS_MAX: usize = 120;
 /// What letters are wide on average, in ems.
 const LETTER_EMS: f64 = 0.5;
+/// Widths that differ by less, as a share, are the same.
+const WIDTH_TOLERANCE: f64 = 0.02;
 /// What stands for a glyph whose meaning the font does not tell.
 pub(crate) const UNKNOWN: char = '\u{fffd}';
 
@@ -247,10 +250,35 @@ fn style(dict: &Dict<'_>) -> FontStyle {
     let is_type3 = dict
         .get::<Name<'_>>(SUBTYPE)
         .is_some_and(|subtype| subtype.as_str() == "Type3");
+    style.is_mono |= has_one_width(dict);
     if is_type3 && style.name.is_empty() {
         style.name = "Type3".to_owned();
     }
     style
+}
+
+/// Whether narrow and wide letters of a simple font are of one width.
+fn has_one_width(dict: &Dict<'_>) -> bool {
+    let first = dict.get::<u32>(FIRST_CHAR);
+    let (Some(first), Some(widths)) = (first, dict.get::<Array<'_>>(WIDTHS)) else {
+        return false;
+    };
+    let widths: Vec<f64> = widths.iter::<f64>().take(256).collect();
+    let of = |letters: &[u8]| {
+        let codes = letters
+            .iter()
+            .filter_map(|letter| u32::from(*letter).checked_sub(first));
+        let known = codes.filter_map(|code| widths.get(code as usize).copied());
+        known.filter(|width| *width > 0.0).collect::<Vec<f64>>()
+    };
+    let (narrow, wide) = (of(b"ijlI"), of(b"mwMWAG"));
+    match (narrow.first(), wide.first()) {
+        (Some(usual), Some(_)) => {
+            let mut all = narrow.iter().chain(&wide);
+            all.all(|width| (width - usual).abs() <= WIDTH_TOLERANCE * usual)
+        }
+        _ => false,
+    }
 }
 
 /// The looks that a PostScript name tells of.

@@ -36,7 +36,7 @@ fn a_line_beyond_all_places() {
     for baseline in [f32::MIN, f32::MAX, -1e30] {
         let far = page(&[('a', 9.0, baseline, 10.0), ('b', 9.0, 100.0, 10.0)]);
         let mut pages = vec![layout::page(&far, &[])];
-        layout::document(&mut pages, &[]);
+        layout::document(&mut pages, &[], None);
     }
 }
 

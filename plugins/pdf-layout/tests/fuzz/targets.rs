@@ -266,7 +266,7 @@ fn lay_out(seed: u64, case: u64) -> Verdict {
     let fonts = pages::fonts();
     let make = || {
         let mut pages = vec![layout::page(&page, &fonts)];
-        layout::document(&mut pages, &[]);
+        layout::document(&mut pages, &[], None);
         pages
     };
     let pages = make();
