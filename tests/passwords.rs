@@ -59,6 +59,21 @@ fn who_has_no_password_or_another_one_is_told_so() {
 }
 
 #[test]
+fn the_right_one_opens_and_what_was_opened_is_read() {
+    let env = Env::new();
+    locked_pdf(&env, "locked.pdf");
+    let rc4 = repository().join("tests/fixtures/password-rc4.pdf");
+    fs::copy(rc4, env.path("docs/older.pdf")).unwrap();
+    fs::write(env.path("pw"), "secret\n").unwrap();
+    let said = env.run(["add", "docs", "--password-file", "pw"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    for name in ["locked", "older"] {
+        let page = env.kb_text(&format!("wiki/sources/{name}.md"));
+        assert!(page.contains("The harbour opens at six."), "{page}");
+    }
+}
+
+#[test]
 fn what_is_no_password_is_told_before_anything_is_done() {
     let env = Env::new();
     env.doc("a.md", "# A\n");
