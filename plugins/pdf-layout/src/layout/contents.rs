@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use crate::layout::block::{Block, PageBlocks, Role, TextBlock};
-use crate::layout::contents_row::{Row, entry_of, rows, rows_of_page};
+use crate::layout::contents_row::{Row, RowEntry, entry_of, rows, rows_of_page};
 use crate::layout::heading::number::{self, Kind};
 use crate::layout::title::{key, key_of_title};
 
@@ -136,13 +136,13 @@ fn part_of_page(page: &PageBlocks) -> Option<(Range<usize>, Vec<Row>)> {
         lines.extend(&text.lines);
     }
     let rows = rows(lines);
-    let count = rows.iter().filter(|row| entry_of(row).is_some()).count();
-    (count >= PAGE_ENTRIES_MIN).then_some((title + 1..end, rows))
+    let entries: Vec<RowEntry> = rows.iter().filter_map(entry_of).collect();
+    (entries.len() >= PAGE_ENTRIES_MIN && is_rising(&entries)).then_some((title + 1..end, rows))
 }
 
 /// Whether most rows of a page are entries whose numbers rise.
 fn is_contents(rows: &[Row], follows: bool) -> bool {
-    let entries: Vec<_> = rows.iter().filter_map(entry_of).collect();
+    let entries: Vec<RowEntry> = rows.iter().filter_map(entry_of).collect();
     let is_titled = follows || rows.iter().take(4).any(|row| is_title(&row.text));
     let least = if is_titled {
         PAGE_ENTRIES_MIN
@@ -150,15 +150,19 @@ fn is_contents(rows: &[Row], follows: bool) -> bool {
         UNTITLED_ENTRIES_MIN
     };
     let leaders = entries.iter().filter(|entry| entry.has_leaders).count();
-    let numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.number).collect();
-    let rising = numbers.iter().zip(numbers.iter().skip(1));
-    let rising = rising.filter(|(a, b)| a <= b).count();
-    let is_rising = (rising + 1) * 10 >= numbers.len() * 9;
     let share = if is_titled { 3 } else { 2 };
     entries.len() >= least
         && entries.len() * share >= rows.len()
-        && is_rising
+        && is_rising(&entries)
         && (is_titled || leaders * 2 >= entries.len())
+}
+
+/// Whether the numbers of pages rise, but for some that are misread.
+fn is_rising(entries: &[RowEntry]) -> bool {
+    let numbers: Vec<u32> = entries.iter().filter_map(|entry| entry.number).collect();
+    let steps = numbers.iter().zip(numbers.iter().skip(1));
+    let rising = steps.filter(|(a, b)| a <= b).count();
+    (rising + 1) * 10 >= numbers.len() * 9
 }
 
 /// Whether this is what a table of contents is called.
@@ -358,4 +362,66 @@ fn holds_entries(text: &TextBlock) -> bool {
     let rows = rows(text.lines.iter().collect());
     let entries = rows.iter().filter(|row| entry_of(row).is_some()).count();
     entries > 0 && entries * 2 >= rows.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::testing::{Set, at, page, roles};
+
+    fn book(rows: &[&str]) -> Vec<PageBlocks> {
+        let mut lines = vec![("Contents", at(80.0, 14.0, true))];
+        let set = |n: usize| Set {
+            x: if rows[n].starts_with("1.") {
+                90.0
+            } else {
+                72.0
+            },
+            ..at(100.0 + 20.0 * n as f32, 10.0, false)
+        };
+        lines.extend(rows.iter().enumerate().map(|(n, row)| (*row, set(n))));
+        let text = ("A line of text.", at(200.0, 10.0, false));
+        let mut pages = vec![page(1, &lines)];
+        for (number, title) in [(2, "Introduction"), (3, "1.1 Scope"), (4, "Methods")] {
+            pages.push(page(number, &[(title, at(80.0, 14.0, true)), text]));
+        }
+        pages
+    }
+
+    #[test]
+    fn printed_numbers_lead_to_pages() {
+        let rows = [
+            "Introduction ........ 11",
+            "1.1 Scope . . . . . . 12",
+            "Methods ............. 13",
+        ];
+        let mut pages = book(&rows);
+        let contents = find(&pages);
+        let entries: Vec<(u8, &str, u32)> = (contents.entries.iter())
+            .map(|entry| (entry.level, entry.title.as_str(), entry.page))
+            .collect();
+        assert_eq!(
+            entries,
+            [
+                (1, "Introduction", 2),
+                (2, "1.1 Scope", 3),
+                (1, "Methods", 4)
+            ]
+        );
+        mark(&mut pages, &contents);
+        let found: Vec<Role> = roles(&pages[0]).into_iter().map(|(_, role)| role).collect();
+        assert_eq!(found[0], Role::Paragraph);
+        assert!(found[1..].iter().all(|role| *role == Role::Contents));
+    }
+
+    #[test]
+    fn what_is_no_table_of_contents() {
+        // Numbers fall.
+        let falling = ["Introduction .... 13", "Scope .... 12", "Methods .... 11"];
+        assert!(find(&book(&falling)).parts.is_empty());
+        // Sentences end with numbers.
+        let text = ["It was in 11", "and then in 12", "at last 13"];
+        assert!(find(&book(&text)).parts.is_empty());
+        assert_eq!(find(&[]), Contents::default());
+    }
 }

@@ -17,6 +17,8 @@ pub mod paragraph;
 pub mod script;
 pub mod table;
 pub mod tagged;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod text;
 pub mod title;
 mod words;

@@ -240,3 +240,156 @@ fn edges(table: &Table, rect: &Rect) -> Vec<f32> {
     edges.push(rect.x1);
     edges
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plan::tests::{content, element, within};
+    use super::*;
+    use crate::layout::testing::{Set, at, page, roles};
+
+    fn marked(id: u32, y: f32) -> Set {
+        Set {
+            content_id: Some(id),
+            ..at(y, 10.0, false)
+        }
+    }
+
+    /// A heading below its text, as the page has it, and a last line that no tag names.
+    fn pages() -> Vec<PageBlocks> {
+        let text = "Text of a paragraph that the page shows above its heading, long enough.";
+        vec![page(
+            1,
+            &[
+                (text, marked(2, 100.0)),
+                ("Heading", marked(1, 120.0)),
+                ("1. First of a list", marked(3, 140.0)),
+                ("Bare", at(160.0, 10.0, false)),
+            ],
+        )]
+    }
+
+    fn tree() -> Element {
+        let item = within("LI", vec![within("LBody", vec![content(3)])]);
+        let kids = vec![
+            within("H1", vec![content(1)]),
+            within("P", vec![content(2)]),
+            within("L", vec![item]),
+        ];
+        element("Document", kids)
+    }
+
+    #[test]
+    fn a_good_tree_says_what_is_what_and_in_which_order() {
+        let mut pages = pages();
+        assert_eq!(apply(&mut pages, &tree()), Some(true));
+        let found = roles(&pages[0]);
+        assert_eq!(found[0], ("Heading".to_owned(), Role::Heading(1)));
+        assert!(found[1].0.starts_with("Text") && found[1].1 == Role::Paragraph);
+        let item = Role::Item {
+            depth: 0,
+            number: Some("1.".to_owned()),
+            marker_chars: 2,
+        };
+        assert_eq!(found[2], ("1. First of a list".to_owned(), item));
+        assert_eq!(found[3].0, "Bare", "what no tag names stays");
+    }
+
+    #[test]
+    fn a_tree_that_lies_or_lacks_text_is_none() {
+        let check = |root: Element| {
+            let mut pages = pages();
+            let before = pages.clone();
+            assert_eq!(apply(&mut pages, &root), None);
+            assert_eq!(pages, before);
+        };
+        // It names a small part of the text.
+        check(element("Document", vec![within("H1", vec![content(1)])]));
+        // It names content that is not there.
+        check(element("Document", vec![within("H1", vec![content(7)])]));
+        // Everything is a heading.
+        let headings = |id| within("H1", vec![content(id)]);
+        check(element(
+            "Document",
+            vec![headings(1), headings(2), headings(3)],
+        ));
+        // It says no more than that there are paragraphs.
+        let paragraph = |id| within("P", vec![content(id)]);
+        check(element(
+            "Document",
+            vec![paragraph(1), paragraph(2), paragraph(3)],
+        ));
+        // It names pages that are not there.
+        let page = crate::page::ElementKid::Content { page: 9, id: 1 };
+        let mut root = tree();
+        root.kids.push(within("P", vec![page]));
+        check(root);
+    }
+
+    #[test]
+    fn lines_that_are_paragraphs_of_their_own_are_no_tree() {
+        let lines: Vec<String> = (0..20)
+            .map(|n| format!("words of line {n} that go on and"))
+            .collect();
+        let set: Vec<(&str, Set)> = lines
+            .iter()
+            .enumerate()
+            .map(|(n, line)| (line.as_str(), marked(n as u32, 20.0 * n as f32)))
+            .collect();
+        let mut pages = vec![page(1, &set)];
+        let mut kids: Vec<_> = (1..20).map(|n| within("P", vec![content(n)])).collect();
+        kids.insert(0, within("H1", vec![content(0)]));
+        assert_eq!(apply(&mut pages, &element("Document", kids)), None);
+    }
+
+    #[test]
+    fn spans_leave_empty_cells() {
+        let texts = [
+            "Head of all columns",
+            "left cell",
+            "right cell",
+            "below the right",
+        ];
+        let set: Vec<(&str, Set)> = texts
+            .iter()
+            .enumerate()
+            .map(|(n, text)| (*text, marked(n as u32, 20.0 * n as f32)))
+            .collect();
+        let mut pages = vec![page(1, &set)];
+        let cell = |id, columns, rows| {
+            let mut cell = element("TD", vec![content(id)]);
+            (cell.columns, cell.rows) = (columns, rows);
+            crate::page::ElementKid::Element(cell)
+        };
+        let root = element(
+            "Document",
+            vec![within(
+                "Table",
+                vec![
+                    within("TR", vec![cell(0, 2, 1)]),
+                    within("TR", vec![cell(1, 1, 2), cell(2, 1, 1)]),
+                    within("TR", vec![cell(3, 1, 1)]),
+                ],
+            )],
+        );
+        assert_eq!(apply(&mut pages, &root), Some(false));
+        let BlockKind::Table(table) = &pages[0].blocks[0].kind else {
+            panic!("{pages:?}");
+        };
+        let text = |cell: &Cell| {
+            cell.lines
+                .iter()
+                .map(Line::text)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let rows: Vec<Vec<String>> = (table.rows.iter())
+            .map(|row| row.iter().map(text).collect())
+            .collect();
+        let expected = [
+            ["Head of all columns", ""],
+            ["left cell", "right cell"],
+            ["", "below the right"],
+        ];
+        assert_eq!(rows, expected);
+    }
+}

@@ -1,0 +1,98 @@
+//! Pages made by hand, for tests.
+
+use crate::geometry::Rect;
+use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
+use crate::layout::text::{Line, Script, Style, Word};
+use crate::page::Turn;
+
+/// How a line is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Set {
+    /// Left, and the line it stands on.
+    pub(crate) x: f32,
+    pub(crate) y: f32,
+    /// Font size.
+    pub(crate) size: f32,
+    /// Bold.
+    pub(crate) is_bold: bool,
+    /// The marked content it is of.
+    pub(crate) content_id: Option<u32>,
+}
+
+/// Text at the left margin.
+pub(crate) fn at(y: f32, size: f32, is_bold: bool) -> Set {
+    Set {
+        x: 72.0,
+        y,
+        size,
+        is_bold,
+        content_id: None,
+    }
+}
+
+/// A line whose letters are half an em wide.
+pub(crate) fn line(text: &str, set: Set) -> Line {
+    let mut x = set.x;
+    let words = text.split_whitespace().map(|text| {
+        let width = 0.5 * set.size * text.chars().count() as f32;
+        let rect = Rect {
+            x0: x,
+            y0: set.y - 0.76 * set.size,
+            x1: x + width,
+            y1: set.y + 0.22 * set.size,
+        };
+        x += width + 0.25 * set.size;
+        Word {
+            text: text.to_owned(),
+            rect,
+            baseline: set.y,
+            size: set.size,
+            font: u16::from(set.is_bold),
+            style: Style {
+                is_bold: set.is_bold,
+                ..Style::default()
+            },
+            script: Script::Normal,
+            is_glued: false,
+            link: None,
+            content_id: set.content_id,
+            is_artifact: false,
+            order: set.y as u32,
+        }
+    });
+    Line::of_words(words.collect(), Turn::None).expect("there are words")
+}
+
+/// A paragraph of lines.
+pub(crate) fn block(lines: Vec<Line>) -> Block {
+    Block {
+        rect: Rect::around(lines.iter().map(|line| &line.rect)).expect("there are lines"),
+        kind: BlockKind::Text(TextBlock {
+            lines,
+            role: Role::Paragraph,
+            continues: false,
+        }),
+    }
+}
+
+/// Paragraphs of a line each, with their baselines.
+pub(crate) fn page(number: u32, lines: &[(&str, Set)]) -> PageBlocks {
+    let blocks = lines
+        .iter()
+        .map(|(text, set)| block(vec![line(text, *set)]));
+    PageBlocks {
+        number,
+        width: 612.0,
+        height: 792.0,
+        blocks: blocks.collect(),
+        ..PageBlocks::default()
+    }
+}
+
+/// The text of each block with what it is for.
+pub(crate) fn roles(page: &PageBlocks) -> Vec<(String, Role)> {
+    let texts = page.blocks.iter().filter_map(Block::text);
+    texts
+        .map(|text| (text.plain(), text.role.clone()))
+        .collect()
+}
