@@ -88,7 +88,8 @@ fn has_text(page: &PageBlocks) -> bool {
 
 /// The best source and what it says.
 fn best(pages: &[PageBlocks], bookmarks: &[Bookmark], is_tagged: bool) -> (TocSource, Vec<Mark>) {
-    let headings = mark::without_title(mark::of_headings(pages));
+    let headings = mark::without_empty(mark::of_headings(pages), pages);
+    let headings = mark::without_title(mark::without_repeated(headings));
     if is_tagged && source::divides(&headings, pages) {
         return (TocSource::Structure, headings);
     }
@@ -207,4 +208,221 @@ fn one_a_page(pages: &[PageBlocks]) -> Vec<Node> {
         })
     });
     nodes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::testing::{at, page};
+
+    /// Pages with a heading of a level at the top or under a line, or none.
+    fn pages(headings: &[Option<(&str, u8, bool)>]) -> Vec<PageBlocks> {
+        let text = "A sentence of the section that is long enough to be one. Another one.";
+        let pages = (1_u32..).zip(headings).map(|(number, heading)| {
+            let mut lines = Vec::new();
+            if let Some((title, _, is_first)) = heading {
+                if !is_first {
+                    lines.push((text, at(60.0, 10.0, false)));
+                }
+                lines.push((*title, at(80.0, 14.0, true)));
+            }
+            lines.push((text, at(100.0, 10.0, false)));
+            let mut page = page(number, &lines);
+            for text in page.blocks.iter_mut().filter_map(Block::text_mut) {
+                if let Some((title, level, _)) = heading
+                    && text.plain() == *title
+                {
+                    text.role = Role::Heading(*level);
+                }
+            }
+            page
+        });
+        pages.collect()
+    }
+
+    fn shape(nodes: &[Node]) -> Vec<(String, u32, u32, usize)> {
+        let mut shapes = Vec::new();
+        for node in nodes {
+            shapes.push((node.title.clone(), node.start, node.end, node.nodes.len()));
+            shapes.extend(shape(&node.nodes));
+        }
+        shapes
+    }
+
+    fn check(tree: &Tree, source: TocSource, expected: &[(&str, u32, u32, usize)]) {
+        assert_eq!(tree.toc_source, source);
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(title, start, end, nodes)| ((*title).to_owned(), *start, *end, *nodes))
+            .collect();
+        assert_eq!(shape(&tree.nodes), expected);
+    }
+
+    #[test]
+    fn headings_become_sections() {
+        let pages = pages(&[
+            None,
+            Some(("One", 1, true)),
+            Some(("One a", 2, false)),
+            None,
+            Some(("Two", 1, true)),
+            Some(("Three", 1, false)),
+        ]);
+        let expected = [
+            ("Preface", 1, 1, 0),
+            ("One", 2, 4, 1),
+            ("One a", 3, 4, 0),
+            // The third begins under text of the second.
+            ("Two", 5, 6, 0),
+            ("Three", 6, 6, 0),
+        ];
+        let tree = of_document(&pages, &[], false);
+        check(&tree, TocSource::Detected, &expected);
+        let summary = tree.nodes[1].summary.as_deref();
+        assert!(
+            summary.is_some_and(|text| text.starts_with("A sentence")),
+            "{summary:?}"
+        );
+        check(
+            &of_document(&pages, &[], true),
+            TocSource::Structure,
+            &expected,
+        );
+    }
+
+    #[test]
+    fn a_heading_over_nothing_is_no_section() {
+        let mut pages = pages(&[Some(("One", 1, true)), Some(("Two", 1, true)), None]);
+        pages[0].blocks.truncate(1);
+        let tree = of_document(&pages, &[], false);
+        check(
+            &tree,
+            TocSource::Pages,
+            &[
+                ("Page 1", 1, 1, 0),
+                ("Page 2", 2, 2, 0),
+                ("Page 3", 3, 3, 0),
+            ],
+        );
+        let heading = pages[0].blocks[0].clone();
+        pages[2].blocks.insert(0, heading);
+        let tree = of_document(&pages, &[], false);
+        check(
+            &tree,
+            TocSource::Detected,
+            &[("Preface", 1, 1, 0), ("Two", 2, 2, 0), ("One", 3, 3, 0)],
+        );
+    }
+
+    #[test]
+    fn a_title_that_is_everywhere_is_no_section() {
+        let with = |count: usize| {
+            let mut headings = ["One", "Two", "Three"]
+                .map(|title| Some((title, 1, true)))
+                .to_vec();
+            headings.extend(vec![Some(("Usage", 2, true)); count]);
+            let tree = of_document(&pages(&headings), &[], false);
+            shape(&tree.nodes).len()
+        };
+        assert_eq!((with(3), with(4)), (6, 3));
+    }
+
+    #[test]
+    fn good_bookmarks_are_better_than_headings() {
+        let pages = pages(&[Some(("One", 1, true)), None, Some(("Two", 1, true))]);
+        let bookmark = |title: &str, level, page| Bookmark {
+            level,
+            title: title.to_owned(),
+            page: Some(page),
+            y: None,
+        };
+        let good = [bookmark("First", 1, 1), bookmark("Within", 3, 2)];
+        let expected = [("First", 1, 3, 1), ("Within", 2, 3, 0)];
+        check(
+            &of_document(&pages, &good, false),
+            TocSource::Bookmarks,
+            &expected,
+        );
+        let bad = [bookmark("Page 1", 1, 1), bookmark("Page 2", 1, 2)];
+        let expected = [("One", 1, 2, 0), ("Two", 3, 3, 0)];
+        check(
+            &of_document(&pages, &bad, false),
+            TocSource::Detected,
+            &expected,
+        );
+    }
+
+    #[test]
+    fn long_sections_are_divided() {
+        let mut headings = vec![None; 30];
+        headings[4] = Some(("A", 2, true));
+        headings[12] = Some(("B", 2, true));
+        let pages = pages(&headings);
+        let bookmark = |title: &str, page| Bookmark {
+            level: 1,
+            title: title.to_owned(),
+            page: Some(page),
+            y: None,
+        };
+        let bookmarks = [bookmark("One", 1), bookmark("Two", 29)];
+        let expected = [
+            ("One", 1, 28, 2),
+            ("A", 5, 12, 0),
+            ("B", 13, 28, 0),
+            ("Two", 29, 30, 0),
+        ];
+        check(
+            &of_document(&pages, &bookmarks, false),
+            TocSource::Hybrid,
+            &expected,
+        );
+    }
+
+    #[test]
+    fn without_sections_there_is_a_node_a_page() {
+        let tree = of_document(&pages(&[None, None]), &[], false);
+        check(
+            &tree,
+            TocSource::Pages,
+            &[("Page 1", 1, 1, 0), ("Page 2", 2, 2, 0)],
+        );
+        let empty = vec![PageBlocks::default(); 3];
+        check(&of_document(&empty, &[], false), TocSource::Unreadable, &[]);
+        let many = pages(&vec![None; NODES_MAX + 1]);
+        let tree = of_document(&many, &[], false);
+        assert!(tree.nodes.len() <= NODES_MAX);
+        let last = tree.nodes.last().map(|node| node.end);
+        assert_eq!(last, u32::try_from(NODES_MAX + 1).ok());
+    }
+
+    #[test]
+    fn levels_and_nodes_are_bounded() {
+        let pages = pages(&[None, None, None]);
+        let deep: Vec<Bookmark> = (0..100)
+            .map(|n| Bookmark {
+                level: n + 1,
+                title: format!("Level {n} of many"),
+                page: Some(u32::from(n) / 40 + 1),
+                y: None,
+            })
+            .collect();
+        let tree = of_document(&pages, &deep, false);
+        let mut depth = 0;
+        let mut nodes = &tree.nodes;
+        while let Some(node) = nodes.last() {
+            depth += 1;
+            nodes = &node.nodes;
+        }
+        assert!(depth <= LEVELS_MAX, "{depth}");
+        let many: Vec<Bookmark> = (0..20_000_u32)
+            .map(|n| Bookmark {
+                level: if n % 1000 == 0 { 1 } else { 2 },
+                title: format!("Title number {n}"),
+                page: Some(n / 7000 + 1),
+                y: None,
+            })
+            .collect();
+        let tree = of_document(&pages, &many, false);
+        assert_eq!(shape(&tree.nodes).len(), 20, "the inner ones are left out");
+    }
 }

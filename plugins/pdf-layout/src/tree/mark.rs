@@ -2,6 +2,8 @@
 //!
 //! Invariant: marks are in the order of the document.
 
+use std::collections::BTreeMap;
+
 use crate::layout::block::{PageBlocks, Role};
 use crate::layout::contents::Contents;
 use crate::layout::title::{is_same, key_of_title};
@@ -53,6 +55,61 @@ pub fn without_title(mut marks: Vec<Mark>) -> Vec<Mark> {
         marks.remove(0);
     }
     marks
+}
+
+/// Headings without those that nothing stands under: what follows is no part of them.
+#[must_use]
+pub fn without_empty(marks: Vec<Mark>, pages: &[PageBlocks]) -> Vec<Mark> {
+    let end = (pages.len(), 0);
+    let is_empty = |mark: &Mark, next: Option<&Mark>| {
+        let is_outer = next.is_none_or(|next| next.level <= mark.level);
+        let until = next.map_or(end, |next| (next.page, next.block));
+        is_outer && !has_content(pages, (mark.page, mark.block + 1), until)
+    };
+    let kept = marks
+        .iter()
+        .enumerate()
+        .filter(|(n, mark)| !is_empty(mark, marks.get(n + 1)));
+    kept.map(|(_, mark)| mark.clone()).collect()
+}
+
+/// Headings without those that say the same all over the document, as `Usage` does or the label of a
+/// chart: they are parts of what stands around them.
+#[must_use]
+pub fn without_repeated(marks: Vec<Mark>) -> Vec<Mark> {
+    /// A title that is used so often tells no section from another.
+    const USES_MIN: usize = 4;
+    let keys: Vec<String> = marks.iter().map(|mark| key_of_title(&mark.title)).collect();
+    let mut uses: BTreeMap<&str, usize> = BTreeMap::new();
+    for key in &keys {
+        *uses.entry(key).or_insert(0) += 1;
+    }
+    let kept = marks.iter().enumerate().filter(|(n, mark)| {
+        let key = keys.get(*n).map_or("", String::as_str);
+        let is_leaf = marks.get(n + 1).is_none_or(|next| next.level <= mark.level);
+        !is_leaf || uses.get(key).is_none_or(|uses| *uses < USES_MIN)
+    });
+    kept.map(|(_, mark)| mark.clone()).collect()
+}
+
+/// Whether anything but running heads stands between two places.
+fn has_content(pages: &[PageBlocks], from: (usize, usize), until: (usize, usize)) -> bool {
+    (from.0..=until.0).any(|at| {
+        let Some(page) = pages.get(at) else {
+            return false;
+        };
+        let first = if at == from.0 { from.1 } else { 0 };
+        let last = if at == until.0 {
+            until.1
+        } else {
+            page.blocks.len()
+        };
+        let blocks = page.blocks.get(first..last).unwrap_or_default();
+        blocks.iter().any(|block| {
+            let role = block.text().map(|text| &text.role);
+            role != Some(&Role::Furniture)
+        })
+    })
 }
 
 /// Bookmarks that lead to a page.

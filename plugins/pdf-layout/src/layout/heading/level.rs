@@ -189,3 +189,80 @@ fn encloses(outer: &Ranked, inner: &Ranked) -> bool {
     }
     is_as_large
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::number;
+    use super::*;
+
+    fn check(headings: &[(&str, f32, bool)], expected: &[u8]) {
+        let candidates: Vec<Candidate> = headings
+            .iter()
+            .map(|(text, size, is_bold)| Candidate {
+                look: Look {
+                    size: *size,
+                    is_bold: *is_bold,
+                    is_italic: false,
+                    is_capitals: false,
+                    font: 0,
+                    is_one_font: true,
+                },
+                number: number::of(text),
+            })
+            .collect();
+        assert_eq!(of(&candidates), expected, "{headings:?}");
+    }
+
+    #[test]
+    fn numbers_go_before_looks() {
+        check(
+            &[
+                ("Title", 20.0, true),
+                ("1 A", 12.0, true),
+                ("1.1 B", 12.0, true),
+                ("2 C", 12.0, true),
+            ],
+            &[1, 2, 3, 2],
+        );
+        // A deeper number that is set larger.
+        check(&[("1 A", 12.0, true), ("1.1 B", 14.0, true)], &[1, 2]);
+        check(
+            &[
+                ("I. A", 10.0, false),
+                ("A. B", 10.0, true),
+                ("1. C", 10.0, true),
+            ],
+            &[1, 2, 3],
+        );
+        check(
+            &[
+                ("Abstract", 12.0, true),
+                ("1 A", 12.0, true),
+                ("1.1 B", 11.0, true),
+            ],
+            &[1, 1, 2],
+        );
+    }
+
+    #[test]
+    fn looks_are_ranked() {
+        check(
+            &[
+                ("A", 14.0, false),
+                ("B", 18.0, false),
+                ("C", 14.2, false),
+                ("D", 10.0, true),
+                ("E", 10.0, false),
+            ],
+            &[2, 1, 2, 3, 4],
+        );
+        // Deeper than Markdown has levels, and more looks than are told apart.
+        let sizes: Vec<f32> = (0..100).map(|n| 400.0 * 0.9_f32.powi(n)).collect();
+        let many: Vec<(&str, f32, bool)> = sizes.iter().map(|size| ("x", *size, false)).collect();
+        let mut expected = vec![6; 100];
+        for (level, expected) in (1..6).zip(&mut expected) {
+            *expected = level;
+        }
+        check(&many, &expected);
+    }
+}
