@@ -56,6 +56,8 @@ pub enum Judged {
 const SECTIONS_MIN: usize = 2;
 /// A title that ends as a sentence does is one if it has more words.
 const SENTENCE_WORDS_MIN: usize = 14;
+/// The longest titles of books have as many words.
+const TITLE_WORDS_MAX: usize = 25;
 /// Bookmarks of sections of more pages than this on average are a skeleton.
 const PAGES_PER_BOOKMARK_MAX: usize = 20;
 
@@ -118,7 +120,8 @@ fn is_template(title: &str) -> bool {
         .iter()
         .any(|extension| title.ends_with(extension));
     // Whole sentences are marked places, no sections.
-    let is_sentence = words.len() > SENTENCE_WORDS_MIN && title.ends_with(['.', ':', ';']);
+    let is_sentence = words.len() > SENTENCE_WORDS_MIN && title.ends_with(['.', ':', ';'])
+        || words.len() > TITLE_WORDS_MAX;
     says_nothing || is_file || is_sentence
 }
 
@@ -196,6 +199,7 @@ mod tests {
         ] {
             assert!(is_template(title), "{title}");
         }
+        assert!(is_template(&"word ".repeat(30)), "a paragraph");
         for title in [
             "Chapter 12",
             "Pages of history",
