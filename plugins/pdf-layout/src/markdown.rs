@@ -211,21 +211,27 @@ pub fn joined(lines: &[Line]) -> String {
     inline.text(lines)
 }
 
-/// The text of a cell: items of a list are on lines of their own, other lines are one.
+/// Baselines in a cell that are farther apart than this, in ems, are those of two paragraphs.
+const PARAGRAPH_OF_CELL: f32 = 1.9;
+
+/// The text of a cell: paragraphs and items of a list are on lines of their own, other lines are one.
 fn cell_text(lines: &[Line]) -> String {
     let is_item = |line: &Line| {
         let first = line.words.first().map_or("", |word| word.text.as_str());
-        matches!(first, "•" | "◦" | "▪" | "●" | "■" | "‣" | "·" | "–" | "-") && line.words.len() > 1
+        matches!(first, "•" | "◦" | "▪" | "●" | "■" | "‣" | "·" | "–")
     };
-    let items = lines.iter().filter(|line| is_item(line)).count();
-    if items < 2 {
-        return joined(lines);
-    }
+    let has_items = lines.iter().filter(|line| is_item(line)).count() > 1;
     let mut texts = Vec::new();
     let mut from = 0;
     for at in 1..=lines.len() {
-        if lines.get(at).is_none_or(is_item) {
-            texts.push(joined(&lines[from..at]));
+        let breaks = lines.get(at).is_none_or(|line| {
+            let last = &lines[at - 1];
+            let step = line.baseline - last.baseline;
+            has_items && is_item(line)
+                || line.turn == last.turn && step > PARAGRAPH_OF_CELL * line.size.max(last.size)
+        });
+        if breaks {
+            texts.push(joined(lines.get(from..at).unwrap_or_default()));
             from = at;
         }
     }

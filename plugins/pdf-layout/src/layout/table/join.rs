@@ -15,6 +15,14 @@ const SAME_END: f32 = 0.2;
 const MARGIN: f32 = 0.1;
 /// Lines of a running head or foot.
 const MARGIN_LINES_MAX: usize = 2;
+/// How a caption says that its table began before: English, German, French, Spanish, Italian.
+const CONTINUED: [&str; 5] = [
+    "continued",
+    "fortsetzung",
+    "suite",
+    "continuación",
+    "continua",
+];
 /// Rows up to which parts are put together: a longer table is read in pieces that say what their
 /// columns are.
 const JOINED_ROWS_MAX: usize = 200;
@@ -70,8 +78,14 @@ fn is_aside(block: &Block, page: &PageBlocks) -> bool {
     };
     let is_in_margin =
         block.rect.y1 < MARGIN * page.height || block.rect.y0 > (1.0 - MARGIN) * page.height;
+    // "Table 2 (continued)" is what a part of a table is called, in the languages that say so.
+    let says_continued = || {
+        let words = text.plain().to_lowercase();
+        text.lines.len() <= MARGIN_LINES_MAX && CONTINUED.iter().any(|word| words.contains(word))
+    };
     match text.role {
         Role::Furniture | Role::Footnote => true,
+        _ if says_continued() => true,
         _ => is_in_margin && text.lines.len() <= MARGIN_LINES_MAX,
     }
 }
