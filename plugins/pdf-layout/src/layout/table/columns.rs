@@ -35,6 +35,8 @@ const COVERED: f32 = 0.2;
 /// From this many rows with a line below on, every row has one if most hold few rows of text.
 const RULED_ROWS_MIN: usize = 4;
 const RULED_LINES: usize = 2;
+/// More rows of text than this between two lines are not one row of the table.
+const RULED_LINES_MAX: usize = 6;
 /// Rows above in which text that has run over may have begun.
 const ROWS_BACK: usize = 4;
 /// Text begins at one place if it does so within this many points.
@@ -426,12 +428,13 @@ pub(super) fn logical_rows(rows: Vec<CellRow>, rules: &[f32], lines: &[Line]) ->
     for (number, slab) in slabs.into_iter().enumerate() {
         let mut groups: Vec<Vec<CellRow>> = Vec::new();
         let is_prose = is_prose(&slab);
+        let is_ruled = are_ruled && slab.len() <= RULED_LINES_MAX;
         for row in slab {
             let goes_on = groups.last().is_some_and(|group| {
                 let evidence = Evidence {
                     is_head: has_head && number == 0,
                     is_prose,
-                    is_ruled: are_ruled,
+                    is_ruled,
                     threshold,
                 };
                 continues(group, &row, &evidence, lines)
@@ -508,9 +511,10 @@ fn continues(group: &[CellRow], row: &CellRow, evidence: &Evidence, lines: &[Lin
     }
     let columns = first.cells.len();
     let pairs = || first.cells.iter().zip(&row.cells);
-    let has_figures = pairs()
-        .skip(1)
-        .any(|(a, b)| is_figure(a, lines) && is_figure(b, lines));
+    let has_figures = group.iter().any(|above| {
+        let mut pairs = above.cells.iter().zip(&row.cells).skip(1);
+        pairs.any(|(a, b)| is_figure(a, lines) && is_figure(b, lines))
+    });
     if has_figures || !row.spans.is_empty() || !last.spans.is_empty() {
         return false;
     }

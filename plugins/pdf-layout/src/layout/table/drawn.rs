@@ -6,6 +6,7 @@ use crate::geometry::Rect;
 use crate::layout::text::{Line, Word};
 
 use super::canvas::Canvas;
+use super::columns::is_figure;
 use super::fill::{Draft, Run, SAME_ROW, is_drawn_after};
 use super::lattice::Grid;
 use super::looks;
@@ -26,6 +27,8 @@ const COLLISION: f32 = 0.4;
 const STAGGERED_MIN: usize = 3;
 /// Rows of text in one drawn row from which on they may be rows of the table.
 const STACKED_ROWS_MIN: usize = 3;
+/// Drawn rows up to which their lines may be those of the head only.
+const FEW_ROWS: usize = 3;
 /// Characters of a cell on average up to which stacked rows are rows of the table.
 const STACKED_CHARS_MAX: usize = 24;
 
@@ -58,7 +61,7 @@ pub(super) fn draft(grid: &Grid, canvas: &Canvas, lines: &[Line]) -> Option<Draf
     }
     lift_overflow(&mut draft);
     draft.drop_empty();
-    unstack(&mut draft);
+    unstack(&mut draft, lines);
     (!is_staggered(&draft)
         && !looks::is_articles(&draft, ARTICLE_CHARS)
         && draft.rows.len() >= 2
@@ -198,13 +201,11 @@ fn collides(cell: &[Run]) -> bool {
 
 /// Where only the columns are drawn, a drawn row holds many rows: they are as many as the baselines that
 /// its cells share.
-fn unstack(draft: &mut Draft) {
-    if draft.rows.len() > 3 {
-        return;
-    }
+fn unstack(draft: &mut Draft, lines: &[Line]) {
+    let is_low = draft.rows.len() <= FEW_ROWS;
     let rows = std::mem::take(&mut draft.rows);
     for row in rows {
-        match stacked_baselines(&row) {
+        match stacked_baselines(&row, is_low, lines) {
             Some(baselines) => {
                 let mut split = vec![vec![Vec::new(); row.len()]; baselines.len()];
                 for (column, cell) in row.into_iter().enumerate() {
@@ -221,7 +222,17 @@ fn unstack(draft: &mut Draft) {
     }
 }
 
-fn stacked_baselines(row: &[Vec<Run>]) -> Option<Vec<f32>> {
+fn stacked_baselines(row: &[Vec<Run>], is_low: bool, lines: &[Line]) -> Option<Vec<f32>> {
+    // Among rows that are drawn, only numbers above numbers tell that there are more.
+    let is_figures = |cell: &&Vec<Run>| {
+        cell.len() >= STACKED_ROWS_MIN
+            && cell
+                .iter()
+                .all(|run| is_figure(std::slice::from_ref(run), lines))
+    };
+    if !is_low && row.iter().filter(is_figures).count() == 0 {
+        return None;
+    }
     let mut runs: Vec<&Run> = row.iter().flatten().collect();
     runs.sort_by(|a, b| a.baseline.total_cmp(&b.baseline));
     let mut baselines: Vec<f32> = Vec::new();

@@ -165,6 +165,25 @@ fn text_that_runs_over_its_cell_goes_back_to_it() {
 }
 
 #[test]
+fn rows_within_drawn_rows_are_told_by_their_numbers() {
+    let ys = [100.0, 120.0, 170.0, 190.0, 210.0];
+    let page = page(grid(&[100.0, 200.0, 300.0], &ys));
+    let rows: [(f32, &[&str]); 6] = [
+        (112.0, &["Land", "Zahl"]),
+        (132.0, &["Malta", "18"]),
+        (146.0, &["Zypern", "45"]),
+        (160.0, &["Polen", "121"]),
+        (182.0, &["rest of", "9"]),
+        (202.0, &["all", "193"]),
+    ];
+    let (tables, _) = taken(&page, cells(&[104.0, 204.0], &rows));
+    assert_eq!(
+        tables,
+        ["Land|Zahl / Malta|18 / Zypern|45 / Polen|121 / rest of|9 / all|193"]
+    );
+}
+
+#[test]
 fn frames_and_charts_are_no_tables() {
     let mut order = 0;
     let framed =
