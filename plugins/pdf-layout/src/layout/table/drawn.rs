@@ -6,10 +6,10 @@ use crate::geometry::Rect;
 use crate::layout::text::{Line, Word};
 
 use super::canvas::Canvas;
-use super::columns::is_figure;
 use super::fill::{Draft, Run, SAME_ROW, is_drawn_after};
 use super::lattice::Grid;
 use super::looks;
+use super::rows::is_figure;
 
 /// A chart has lines and few words within; of a table at least this part of the cells has text.
 const FILLED_MIN: f32 = 0.3;

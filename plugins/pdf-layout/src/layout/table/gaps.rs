@@ -10,7 +10,7 @@ use super::bands::{self, Band};
 use super::canvas::Canvas;
 use super::columns::{self, CellRow, TextRow};
 use super::fill::Draft;
-use super::looks;
+use super::{looks, rows};
 
 /// Baselines of neighbouring rows are at most this many ems apart.
 const PITCH_MAX: f32 = 4.0;
@@ -180,7 +180,7 @@ fn draft(rows: &[TextRow], canvas: &Canvas, lines: &[Line]) -> Option<Draft> {
     });
     let mut rules: Vec<f32> = rules.map(Rect::middle_y).collect();
     rules.sort_by(f32::total_cmp);
-    let mut logical = columns::logical_rows(cells, &rules, lines);
+    let mut logical = rows::logical_rows(cells, &rules, lines);
     // Single texts at the end are what stands below the table.
     while logical.last().is_some_and(|row| columns_filled(row) < 2) {
         logical.pop();
@@ -189,7 +189,7 @@ fn draft(rows: &[TextRow], canvas: &Canvas, lines: &[Line]) -> Option<Draft> {
     logical.drain(..above);
     let is_spaced = is_spaced(&logical);
     let has_rule = has_head_rule(&logical, &rules);
-    let mut draft = columns::draft(logical, &gutters)?;
+    let mut draft = rows::draft(logical, &gutters)?;
     draft.drop_empty();
     let evidence = evidence(&draft, lines, is_spaced, has_rule);
     (is_plausible(&draft, lines, is_spaced) && evidence >= EVIDENCE_MIN).then_some(draft)

@@ -3,8 +3,8 @@
 use crate::geometry::Rect;
 use crate::layout::text::Line;
 
-use super::columns::is_figure;
 use super::fill::{Draft, Run};
+use super::rows::is_figure;
 
 /// Fewer rows of sentences may be a table.
 const PROSE_ROWS_MIN: usize = 4;

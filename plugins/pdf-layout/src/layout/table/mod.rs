@@ -9,6 +9,7 @@ mod gaps;
 mod join;
 mod lattice;
 mod looks;
+mod rows;
 mod ruled;
 mod segment;
 

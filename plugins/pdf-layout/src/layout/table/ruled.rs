@@ -8,8 +8,8 @@ use crate::layout::text::Line;
 use super::canvas::Canvas;
 use super::columns::{self, CellRow, TextRow};
 use super::fill::{Draft, Run};
-use super::looks;
 use super::segment::{self, Segment};
+use super::{looks, rows};
 
 /// Lines whose ends are this near to each other, in points, are of one table.
 const SAME_END: f32 = 5.0;
@@ -256,14 +256,14 @@ fn of_slabs(
     if SPANNING_ONE_OF * crossing > cells.len().max(SPANNING_ROWS) {
         return None;
     }
-    let mut logical = columns::logical_rows(cells, &places, lines);
+    let mut logical = rows::logical_rows(cells, &places, lines);
     // A title above and notes below are no rows.
     while logical.last().is_some_and(|row| is_title(row)) {
         logical.pop();
     }
     let first = logical.iter().position(|row| !is_title(row))?;
     logical.drain(..first);
-    let mut draft = columns::draft(logical, &gutters)?;
+    let mut draft = rows::draft(logical, &gutters)?;
     draft.drop_empty();
     is_table(&draft, lines).then_some(draft)
 }

@@ -184,6 +184,44 @@ fn rows_within_drawn_rows_are_told_by_their_numbers() {
 }
 
 #[test]
+fn text_of_another_size_stands_beside_a_row_of_few_cells_only() {
+    let rows_of = |count: u16| {
+        let mut lines: Vec<Line> = (0..count)
+            .map(|n| line(30.0 * f32::from(n), 100.0, "ab", &mut 0))
+            .collect();
+        lines.push(line(30.0 * f32::from(count), 103.8, "ab", &mut 0));
+        let canvas = Canvas::of(&page(Vec::new()), Turn::None);
+        columns::text_rows(&canvas, &lines, |_| true).len()
+    };
+    assert_eq!(rows_of(5), 1);
+    assert_eq!(rows_of(90), 2);
+}
+
+#[test]
+fn a_drawing_has_more_tables_than_are_looked_for() {
+    let mut down_lines = Vec::new();
+    let mut across_lines = Vec::new();
+    for n in 0..250_u16 {
+        let at = 40.0 * f32::from(n);
+        for step in [0.0, 10.0, 20.0] {
+            across_lines.push(segment::Segment {
+                at: at + step,
+                from: at,
+                to: at + 20.0,
+            });
+        }
+        for step in [0.0, 20.0] {
+            down_lines.push(segment::Segment {
+                at: at + step,
+                from: at,
+                to: at + 20.0,
+            });
+        }
+    }
+    assert_eq!(lattice::grids(&across_lines, &down_lines).len(), 200);
+}
+
+#[test]
 fn frames_and_charts_are_no_tables() {
     let mut order = 0;
     let framed =
