@@ -59,7 +59,7 @@ impl Default for Limits {
             pixels: 1_000_000_000,
             pictures: 2_000,
             picture_bytes: 512 << 20,
-            held_bytes: 288 << 20,
+            held_bytes: 320 << 20,
             markdown_bytes: 256 << 20,
         }
     }
