@@ -129,3 +129,21 @@ fn pitch(lines: &[Line]) -> f32 {
         .unwrap_or(1.3 * em)
         .max(1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::line;
+
+    #[test]
+    fn indents_and_empty_lines_are_kept() {
+        let lines = [
+            line("fn main() {", 50.0, 100.0),
+            line("let a = 1;", 70.0, 112.0),
+            line("let b = 2;", 70.0, 136.0),
+            line("}", 50.0, 148.0),
+        ];
+        let expected = "fn main() {\n    let a = 1;\n\n    let b = 2;\n}";
+        assert_eq!(text(&lines), expected);
+    }
+}

@@ -120,3 +120,43 @@ fn join_pages(before: &mut PageBlocks, after: &mut PageBlocks, vocabulary: &Voca
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{block, line, page, texts};
+
+    const FULL: &str = "the paragraph is long and its last line reaches the";
+
+    #[test]
+    fn a_paragraph_goes_on_in_the_next_column() {
+        let blocks = vec![
+            block(vec![line(FULL, 0.0, 700.0)]),
+            block(vec![line("edge of the column.", 300.0, 100.0)]),
+            block(vec![line("Another one.", 300.0, 130.0)]),
+        ];
+        let mut pages = [page(1, blocks)];
+        join(&mut pages, &Vocabulary::default());
+        assert_eq!(
+            texts(&pages[0]),
+            [
+                format!("{FULL} edge of the column."),
+                "Another one.".to_owned()
+            ]
+        );
+    }
+
+    #[test]
+    fn a_page_begins_with_a_whole_word() {
+        let mut pages = [
+            page(
+                1,
+                vec![block(vec![line(&format!("{FULL} bor-"), 0.0, 700.0)])],
+            ),
+            page(2, vec![block(vec![line("der of the page.", 0.0, 100.0)])]),
+        ];
+        join(&mut pages, &Vocabulary::default());
+        assert_eq!(texts(&pages[0]), [format!("{FULL} border")]);
+        assert_eq!(texts(&pages[1]), ["of the page."]);
+    }
+}

@@ -184,3 +184,55 @@ fn masked(text: &str) -> String {
     }
     masked
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{block, line, page};
+
+    fn furniture(pages: &mut [PageBlocks]) -> Vec<String> {
+        mark(pages);
+        let texts = pages
+            .iter()
+            .flat_map(|page| &page.blocks)
+            .filter_map(Block::text);
+        let texts = texts.filter(|text| text.role == Role::Furniture);
+        texts.map(TextBlock::plain).collect()
+    }
+
+    fn body(number: u32) -> Block {
+        let text = format!("what page {number} says, which is more than its head does by far");
+        block(vec![line(&text, 50.0, 400.0)])
+    }
+
+    #[test]
+    fn heads_that_repeat_with_their_numbers_are_furniture() {
+        let pages = (1..=4).map(|number| {
+            let head = block(vec![line(&format!("Report {number}"), 50.0, 30.0)]);
+            page(number, vec![head, body(number)])
+        });
+        let mut pages: Vec<PageBlocks> = pages.collect();
+        let expected = ["Report 1", "Report 2", "Report 3", "Report 4"];
+        assert_eq!(furniture(&mut pages), expected);
+    }
+
+    #[test]
+    fn a_head_of_its_own_page_is_text() {
+        let heads = ["Apples", "Pears", "Plums"];
+        let pages = (1..).zip(heads).map(|(number, head)| {
+            page(
+                number,
+                vec![block(vec![line(head, 50.0, 30.0)]), body(number)],
+            )
+        });
+        let mut pages: Vec<PageBlocks> = pages.collect();
+        assert!(furniture(&mut pages).is_empty());
+    }
+
+    #[test]
+    fn numbers_are_masked() {
+        assert_eq!(masked("Page 12 of 345"), "Page # of #");
+        assert_eq!(masked("– xiv –"), "– # –");
+        assert_eq!(masked("mild"), "mild");
+    }
+}

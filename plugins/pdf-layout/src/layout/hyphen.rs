@@ -163,3 +163,36 @@ pub fn join(last: &mut Word, next: &Word, vocabulary: &Vocabulary) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{block, line, page};
+    use crate::markdown::joined;
+
+    #[test]
+    fn hyphens_of_the_line_go_and_those_of_the_word_stay() {
+        let check = |first: &str, second: &str, rest: &str, expected: &str| {
+            let lines = vec![line(first, 0.0, 100.0), line(second, 0.0, 112.0)];
+            let other = vec![line(&format!("{rest} and so on"), 0.0, 200.0)];
+            let mut pages = [page(1, vec![block(lines), block(other)])];
+            let vocabulary = Vocabulary::of(&pages);
+            resolve(&mut pages, &vocabulary);
+            let text = pages[0].blocks.first().and_then(|block| block.text());
+            assert_eq!(joined(&text.expect("text").lines), expected);
+        };
+        check("the perfor-", "mance of", "x", "the performance of");
+        check("a well-", "known fact", "well-known", "a well-known fact");
+        check(
+            "some long-",
+            "term plan",
+            "long term",
+            "some long-term plan",
+        );
+        check("two- or", "three", "x", "two- or three");
+        check("the short-", "and the long", "x", "the short- and the long");
+        check("in 2019-", "2020 it", "x", "in 2019-2020 it");
+        check("soft\u{ad}", "ly", "x", "softly");
+        check("a dash -", "so", "x", "a dash - so");
+    }
+}

@@ -20,7 +20,9 @@ const LAYERS_MAX: usize = 4;
 const LAYER_REACH: usize = 200;
 /// A script is at most this much of the size of its neighbour.
 const SCRIPT_SIZE_MAX: f32 = 0.86;
-/// And it stands at least so many ems of it higher or lower.
+/// And more than this much: beside what is larger still it is text after an initial.
+const SCRIPT_SIZE_MIN: f32 = 0.55;
+/// And it stands at least so many ems of its neighbour higher or lower.
 const SCRIPT_SHIFT_MIN: f32 = 0.08;
 /// Lines within reach that are looked at for the neighbour of a script.
 const SCRIPT_LINES_MAX: usize = 40;
@@ -254,6 +256,7 @@ fn mark_scripts(rows: &mut [Vec<Word>]) {
                 let shift = baseline - word.baseline;
                 let is_script = word.script == Script::Normal
                     && word.size <= SCRIPT_SIZE_MAX * size
+                    && word.size > SCRIPT_SIZE_MIN * size
                     && shift.abs() >= SCRIPT_SHIFT_MIN * size
                     && word.rect.x0 - end < GAP_OF_WORD * size;
                 if is_script {
@@ -298,6 +301,7 @@ fn host_of(word: &Word, at: usize, rows: &[Vec<Word>]) -> Option<Host> {
         let is_host = |host: &&Word, gap: f32| {
             let shift = (host.baseline - word.baseline).abs();
             word.size <= SCRIPT_SIZE_MAX * host.size
+                && word.size > SCRIPT_SIZE_MIN * host.size
                 && gap < 0.25 * host.size
                 && gap > -0.5 * host.size
                 && shift <= 0.65 * host.size
@@ -498,4 +502,116 @@ fn read_from_right(words: Vec<Word>) -> Vec<Word> {
         last = Some(place);
     }
     read
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{EM, glyph, glyphs};
+    use crate::page::Glyph;
+
+    fn check(glyphs: Vec<Glyph>, expected: &[&str]) {
+        let page = Page {
+            width: 600.0,
+            height: 800.0,
+            glyphs,
+            ..Page::default()
+        };
+        let lines = of_page(&page, &[]);
+        let texts: Vec<String> = lines.iter().map(Line::text).collect();
+        assert_eq!(texts, expected);
+    }
+
+    #[test]
+    fn text_drawn_twice_is_read_once() {
+        let mut twice = glyphs("bold text", 0.0, 100.0);
+        twice.extend(glyphs("bold text", 0.4, 100.0));
+        check(twice, &["bold text"]);
+    }
+
+    #[test]
+    fn accents_join_their_letters() {
+        let mut text = glyphs("caf", 0.0, 100.0);
+        text.push(glyph('\u{b4}', 15.0, 98.0));
+        text.push(glyph('e', 15.0, 100.0));
+        check(text, &["café"]);
+        let mut text = glyphs("u", 0.0, 100.0);
+        text.push(glyph('\u{a8}', 0.5, 100.0));
+        text.extend(glyphs("ber", 5.0, 100.0));
+        check(text, &["über"]);
+    }
+
+    #[test]
+    fn letters_set_apart_are_words() {
+        let mut text = Vec::new();
+        for (n, c) in (0_u8..).zip("HONEY MOON".chars()) {
+            text.push(glyph(c, 7.0 * f32::from(n), 100.0));
+        }
+        check(text, &["HONEY MOON"]);
+    }
+
+    #[test]
+    fn hebrew_is_read_from_the_right_and_numbers_are_not() {
+        // Drawn from left to right, as it looks: the first word stands at the right.
+        let mut text = glyphs("2023 םולש", 0.0, 100.0);
+        check(text.clone(), &["שלום 2023"]);
+        // Drawn as it is read.
+        text[5..].reverse();
+        check(text, &["שלום 2023"]);
+    }
+
+    #[test]
+    fn ideographs_have_no_spaces_between() {
+        let mut text = glyphs("日本", 0.0, 100.0);
+        text.extend(glyphs("語 word", 13.0, 100.0));
+        check(text, &["日本語 word"]);
+    }
+
+    #[test]
+    fn a_narrow_gutter_divides_lines_that_are_drawn_apart() {
+        let mut text = Vec::new();
+        for (x, words) in [
+            (0.0, ["left one", "left two"]),
+            (43.0, ["right one", "right two"]),
+        ] {
+            for (y, words) in [100.0, 112.0].into_iter().zip(words) {
+                text.extend(glyphs(words, x, y));
+            }
+        }
+        check(text, &["left one", "right one", "left two", "right two"]);
+    }
+
+    #[test]
+    fn scripts_touch_their_word_and_initials_begin_it() {
+        let mut text = glyphs("note", 0.0, 100.0);
+        text.push(Glyph {
+            size: 6.0,
+            ..glyph('1', 20.0, 96.0)
+        });
+        text.extend(glyphs(" goes", 25.0, 100.0));
+        check(text, &["note1 goes"]);
+        let mut text = vec![Glyph {
+            size: 3.0 * EM,
+            x1: 18.0,
+            ..glyph('T', 0.0, 124.0)
+        }];
+        text.extend(glyphs("he first", 20.0, 106.0));
+        text.extend(glyphs("line", 20.0, 118.0));
+        check(text, &["The first", "line"]);
+    }
+
+    #[test]
+    fn a_sign_without_a_meaning_is_a_bullet_before_text_only() {
+        let mut text = vec![Glyph {
+            font: 1,
+            ..glyph('\u{fffd}', 0.0, 100.0)
+        }];
+        text.extend(glyphs("an item of a list", 20.0, 100.0));
+        text.push(Glyph {
+            font: 1,
+            ..glyph('\u{fffd}', 0.0, 120.0)
+        });
+        text.extend(glyphs("= 5", 20.0, 120.0));
+        check(text, &["•", "an item of a list", "= 5"]);
+    }
 }

@@ -399,3 +399,66 @@ fn kept(found: &[Found], last_of_page: &[(Marker, u8)]) -> BTreeSet<usize> {
         .map(|(_, item)| item.block)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{block, line, page};
+
+    fn roles(lines: &[(&str, f32)]) -> Vec<String> {
+        let blocks = lines.iter().zip(0_u8..);
+        let blocks = blocks.map(|((text, x), n)| block(vec![line(text, *x, 20.0 * f32::from(n))]));
+        let mut pages = [page(1, blocks.collect())];
+        mark(&mut pages);
+        let texts = pages[0].blocks.iter().filter_map(Block::text);
+        let role = |text: &TextBlock| match &text.role {
+            Role::Item { depth, number, .. } => {
+                format!("{depth}{}", number.as_deref().unwrap_or("*"))
+            }
+            _ => "-".to_owned(),
+        };
+        texts.map(role).collect()
+    }
+
+    #[test]
+    fn bullets_nest_by_their_place() {
+        let lines = [
+            ("• a", 0.0),
+            ("– b", 15.0),
+            ("– c", 15.0),
+            ("• d", 0.0),
+            ("text", 0.0),
+        ];
+        assert_eq!(roles(&lines), ["0*", "1*", "1*", "0*", "-"]);
+    }
+
+    #[test]
+    fn numbers_are_items_where_others_follow() {
+        let lines = [("1. a", 0.0), ("a) b", 15.0), ("b) c", 15.0), ("2. d", 0.0)];
+        assert_eq!(roles(&lines), ["01.", "1a)", "1b)", "02."]);
+        assert_eq!(roles(&[("7. a", 0.0), ("text", 0.0)]), ["-", "-"]);
+        assert_eq!(roles(&[("1999. a", 0.0), ("2000. b", 0.0)]), ["-", "-"]);
+        assert_eq!(roles(&[("i. a", 0.0), ("ii. b", 0.0)]), ["0i.", "0ii."]);
+    }
+
+    #[test]
+    fn capitals_with_text_between_are_titles() {
+        let lines = [
+            ("A. Aims", 0.0),
+            ("text", 0.0),
+            ("text", 0.0),
+            ("B. Means", 0.0),
+        ];
+        assert_eq!(roles(&lines), ["-", "-", "-", "-"]);
+    }
+
+    #[test]
+    fn roman_numbers_are_counted() {
+        assert_eq!(roman("xiv"), Some(14));
+        assert_eq!(roman("iiii"), None);
+        assert_eq!(
+            values("v)"),
+            [Counted::Letters(22, false), Counted::Roman(5, false)]
+        );
+    }
+}

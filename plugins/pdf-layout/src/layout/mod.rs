@@ -14,6 +14,8 @@ pub mod list;
 pub mod note;
 pub mod order;
 pub mod paragraph;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod script;
 pub mod table;
 pub mod tagged;

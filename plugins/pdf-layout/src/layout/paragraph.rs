@@ -433,3 +433,101 @@ pub fn is_sentence_end(c: char) -> bool {
         '.' | '!' | '?' | ':' | ';' | '"' | '”' | ')' | '’' | '»' | '。' | '！' | '？' | '؟' | '।'
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::sample::{line, styled};
+    use crate::layout::text::Style;
+
+    fn check(lines: Vec<Line>, expected: &[&str]) {
+        let blocks = blocks(lines);
+        let texts = blocks.iter().filter_map(Block::text).map(TextBlock::plain);
+        assert_eq!(texts.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_gap_ends_a_paragraph() {
+        let lines = [
+            ("one one one", 0.0),
+            ("two two two", 12.0),
+            ("three", 36.0),
+            ("four", 48.0),
+        ];
+        let lines = lines.map(|(text, y)| line(text, 0.0, 100.0 + y));
+        check(lines.to_vec(), &["one one one two two two", "three four"]);
+    }
+
+    #[test]
+    fn an_indent_begins_a_paragraph() {
+        let lines = vec![
+            line("The first one goes on and on", 0.0, 100.0),
+            line("and ends.", 0.0, 112.0),
+            line("Second one is indented and", 15.0, 124.0),
+            line("goes on as well to its end.", 0.0, 136.0),
+        ];
+        let expected = [
+            "The first one goes on and on and ends.",
+            "Second one is indented and goes on as well to its end.",
+        ];
+        check(lines, &expected);
+    }
+
+    #[test]
+    fn items_hang_and_are_told_apart() {
+        let lines = vec![
+            line("1. an item that is long", 0.0, 100.0),
+            line("and goes on", 15.0, 112.0),
+            line("2. the next item is long", 0.0, 124.0),
+            line("as well", 15.0, 136.0),
+        ];
+        let expected = [
+            "1. an item that is long and goes on",
+            "2. the next item is long as well",
+        ];
+        check(lines, &expected);
+    }
+
+    #[test]
+    fn entries_of_contents_stay_apart() {
+        let lines = vec![
+            line("First . . . . . . . . 1", 0.0, 100.0),
+            line("Second . . . . . . . 2", 0.0, 112.0),
+        ];
+        check(
+            lines,
+            &["First . . . . . . . . 1", "Second . . . . . . . 2"],
+        );
+    }
+
+    #[test]
+    fn one_line_of_code_within_text_is_text_and_two_are_code() {
+        let mono = |text, y| {
+            let style = Style {
+                is_mono: true,
+                ..Style::default()
+            };
+            styled(text, 0.0, y, style)
+        };
+        let lines = vec![
+            line("Use the option called", 0.0, 100.0),
+            mono("--with-a-long-name of", 112.0),
+            line("the program.", 0.0, 124.0),
+        ];
+        let expected = ["Use the option called --with-a-long-name of the program."];
+        check(lines, &expected);
+        let lines = vec![
+            line("Type this:", 0.0, 100.0),
+            mono("make", 112.0),
+            mono("make install", 136.0),
+        ];
+        check(lines, &["Type this:", "make make install"]);
+    }
+
+    #[test]
+    fn drafts_are_typed_with_double_spaces() {
+        let lines =
+            (0_u8..9).map(|n| line("a line that is as long as any", 0.0, 25.0 * f32::from(n)));
+        assert_eq!(blocks(lines.collect()).len(), 1);
+    }
+}
