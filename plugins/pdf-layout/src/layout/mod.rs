@@ -23,6 +23,7 @@ pub mod tagged;
 pub(crate) mod testing;
 pub mod text;
 pub mod title;
+pub mod turn;
 mod words;
 
 use crate::geometry::Rect;
@@ -34,6 +35,7 @@ use text::Line;
 /// Lays out one page by itself: lines, tables, reading order, blocks.
 #[must_use]
 pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
+    let page = &*turn::upright(page);
     let mut lines = lines::of_page(page, fonts);
     let tables = table::take(page, &mut lines);
     let has_text = !lines.is_empty() || !tables.is_empty();
