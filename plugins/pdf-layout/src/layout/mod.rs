@@ -67,7 +67,7 @@ pub fn page(page: &Page, fonts: &[FontStyle]) -> PageBlocks {
         number: page.number,
         width: page.width,
         height: page.height,
-        blocks: blocks(parts, reading),
+        blocks: blocks(parts, reading, (page.width, page.height)),
         links: page.links.iter().map(|link| link.target.clone()).collect(),
         notes: page.notes.clone(),
         needs_ocr: !has_text && !page.pictures.is_empty(),
@@ -104,10 +104,10 @@ enum Part {
     Block(Block, u32),
 }
 
-fn blocks(parts: Vec<Part>, reading: Reading) -> Vec<Block> {
+fn blocks(parts: Vec<Part>, reading: Reading, (width, height): (f32, f32)) -> Vec<Block> {
     let items = parts.iter().enumerate().map(|(index, part)| Item {
         rect: match part {
-            Part::Line(line) => line.rect,
+            Part::Line(line) => turn::on_page(line.rect, line.turn, width, height),
             Part::Block(block, _) => block.rect,
         },
         index,

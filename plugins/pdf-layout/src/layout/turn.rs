@@ -27,6 +27,20 @@ pub fn upright(page: &Page) -> Cow<'_, Page> {
     }
 }
 
+/// Where text that reads a way of its own is on its page; its own coordinates are those of the page
+/// turned.
+#[must_use]
+pub fn on_page(rect: Rect, turn: Turn, width: f32, height: f32) -> Rect {
+    let point = |x: f32, y: f32| match turn {
+        Turn::None => (x, y),
+        Turn::Quarter => (width - y, x),
+        Turn::Half => (width - x, height - y),
+        Turn::ThreeQuarters => (y, height - x),
+    };
+    let ((x0, y0), (x1, y1)) = (point(rect.x0, rect.y0), point(rect.x1, rect.y1));
+    Rect::of_corners(x0, y0, x1, y1)
+}
+
 fn quarters(turn: Turn) -> usize {
     TURNS.iter().position(|other| *other == turn).unwrap_or(0)
 }
@@ -108,6 +122,13 @@ mod tests {
             (page.rules[0].rect, page.rules[0].is_horizontal),
             (expected, true)
         );
+    }
+
+    #[test]
+    fn a_stamp_at_the_side_is_there() {
+        let stamp = Rect::of_corners(200.0, 10.0, 500.0, 30.0);
+        let place = on_page(stamp, Turn::ThreeQuarters, 600.0, 800.0);
+        assert_eq!(place, Rect::of_corners(10.0, 300.0, 30.0, 600.0));
     }
 
     #[test]
