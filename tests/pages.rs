@@ -138,7 +138,9 @@ fn front_matter(pages: &BTreeMap<String, Page>) {
         );
         if kind == "Summary" {
             let source = front["full_text"].as_str().unwrap();
-            let source = source.strip_suffix(".md").unwrap();
+            // A long document's pages are beside its Markdown.
+            let source = source.strip_suffix(".md").or(source.strip_suffix(".json"));
+            let source = source.unwrap();
             assert!(pages.contains_key(source), "{name}: {source}");
         } else {
             let sources = front["sources"].as_array().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing is furniture because of its own page alone but what the file itself marks so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
 use crate::layout::text::Line;
@@ -40,6 +40,32 @@ pub fn mark(pages: &mut [PageBlocks]) {
             }
         }
     }
+}
+
+/// Marks headings at the edges that only say which section the page belongs to: another heading, between
+/// the edges of this page or an earlier one, says the same. To be called when headings are known.
+pub fn mark_names_of_sections(pages: &mut [PageBlocks]) {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for page in pages {
+        let height = page.height;
+        let is_edge = |text: &TextBlock| text.lines.iter().all(|line| is_at_edge(line, height));
+        let texts = page.blocks.iter().filter_map(Block::text);
+        let headings = texts.filter(|text| matches!(text.role, Role::Heading(_)));
+        names.extend(headings.filter(|text| !is_edge(text)).map(name));
+        for text in page.blocks.iter_mut().filter_map(Block::text_mut) {
+            let is_heading = matches!(text.role, Role::Heading(_));
+            if is_heading && is_edge(text) && names.contains(&name(text)) {
+                text.role = Role::Furniture;
+            }
+        }
+    }
+}
+
+/// What a heading says, in letters and digits.
+fn name(text: &TextBlock) -> String {
+    let plain = text.plain();
+    let signs = plain.chars().filter(|c| c.is_alphanumeric());
+    signs.flat_map(char::to_lowercase).collect()
 }
 
 fn trusts_artifacts(page: &PageBlocks) -> bool {
@@ -227,6 +253,34 @@ mod tests {
         });
         let mut pages: Vec<PageBlocks> = pages.collect();
         assert!(furniture(&mut pages).is_empty());
+    }
+
+    #[test]
+    fn a_head_that_names_a_section_is_no_heading() {
+        let heading = |y: f32| {
+            let mut heading = block(vec![line("2 Installing", 50.0, y)]);
+            if let Some(text) = heading.text_mut() {
+                text.role = Role::Heading(1);
+            }
+            heading
+        };
+        // The first page has the section itself, the second one its name only; the third one's heading
+        // stands at the top because it begins there.
+        let mut pages = vec![
+            page(1, vec![heading(30.0), heading(300.0), body(1)]),
+            page(2, vec![heading(30.0), body(2)]),
+        ];
+        mark_names_of_sections(&mut pages);
+        let is_furniture = |page: &PageBlocks| {
+            let texts = page.blocks.iter().filter_map(Block::text);
+            let roles = texts.map(|text| text.role == Role::Furniture);
+            roles.collect::<Vec<_>>()
+        };
+        assert_eq!(is_furniture(&pages[0]), [true, false, false]);
+        assert_eq!(is_furniture(&pages[1]), [true, false]);
+        let mut alone = vec![page(3, vec![heading(30.0), body(3)])];
+        mark_names_of_sections(&mut alone);
+        assert_eq!(is_furniture(&alone[0]), [false, false]);
     }
 
     #[test]

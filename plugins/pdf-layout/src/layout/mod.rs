@@ -90,6 +90,7 @@ pub fn document(
     note::mark(pages);
     if !is_tagged {
         heading::mark(pages, bookmarks);
+        furniture::mark_names_of_sections(pages);
     }
     let vocabulary = hyphen::Vocabulary::of(pages);
     flow::join(pages, &vocabulary);

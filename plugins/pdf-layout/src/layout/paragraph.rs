@@ -9,6 +9,8 @@ use crate::layout::block::{Block, BlockKind, Role, TextBlock};
 use crate::layout::list::{self, Marker};
 use crate::layout::text::{Line, Script};
 
+/// A row that begins so many ems left of the marker of an item is none of its rows.
+const LEFT_OF_ITEM: f32 = 0.25;
 /// A gap between lines of this much of their usual distance is one between paragraphs.
 const GAP_OF_PARAGRAPH: f32 = 1.3;
 /// The distance of lines where there are too few to tell, in ems.
@@ -336,7 +338,14 @@ fn paragraphs(run: Vec<Row>) -> Vec<Vec<Row>> {
             let goes_on = before.is_some_and(|before| marker.follows(before));
             goes_on || marker.is_clear() || marker.is_first() && run_shape.is_ended(last, row)
         });
-        starts[at] = is_item || run_shape.begins(last, row, after);
+        // The text of an item does not begin left of its marker.
+        let start = starts[..at].iter().rposition(|is_start| *is_start);
+        let first = run.get(start.unwrap_or(0));
+        let ends_item = first.is_some_and(|first| {
+            let is_left = row.rect.x0 < first.rect.x0 - LEFT_OF_ITEM * first.size;
+            first.marker.is_some() && is_left && !run_shape.is_centred
+        });
+        starts[at] = is_item || ends_item || run_shape.begins(last, row, after);
     }
     let mut parts: Vec<Vec<Row>> = Vec::new();
     for (row, is_start) in run.into_iter().zip(starts) {
