@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use hayro_syntax::Pdf;
 use hayro_syntax::object::{
-    Array, Dict, MaybeRef, Name, Object, ObjectIdentifier, Rect as PdfRect, String as PdfString,
+    Array, Dict, MaybeRef, Name, Object, ObjectIdentifier, Rect as PdfRect, Stream,
+    String as PdfString,
 };
 use hayro_syntax::page::Page;
 
@@ -51,14 +52,25 @@ const MARKUP: [&[u8]; 15] = [
 ];
 
 /// What lies over a page.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct PageAnnotations {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PageAnnotations<'a> {
     /// Links.
     pub(crate) links: Vec<Link>,
     /// Comments and fields with a value.
     pub(crate) notes: Vec<Note>,
+    /// How those are drawn that have no value to read instead: captions of buttons, stamps.
+    pub(crate) appearances: Vec<Appearance<'a>>,
     /// There are more than the bounds allow.
     pub(crate) is_cut: bool,
+}
+
+/// A form that is drawn into a box.
+#[derive(Clone, Debug)]
+pub(crate) struct Appearance<'a> {
+    /// The form.
+    pub(crate) form: Stream<'a>,
+    /// The box, in the file's coordinates.
+    pub(crate) rect: PdfRect,
 }
 
 /// Reads the annotations of the pages of a document.
@@ -83,7 +95,7 @@ impl<'a> Annotations<'a> {
         page: &Page<'a>,
         destinations: &Destinations<'a>,
         limits: &Limits,
-    ) -> PageAnnotations {
+    ) -> PageAnnotations<'a> {
         let mut found = PageAnnotations::default();
         let Some(annotations) = page.raw().get::<Array<'_>>("Annots") else {
             return found;
@@ -113,6 +125,8 @@ impl<'a> Annotations<'a> {
                 };
                 text_bytes_left = left;
                 found.notes.push(note);
+            } else if kind.as_ref() != b"Popup" {
+                found.appearances.extend(appearance(&annotation));
             }
         }
         found
@@ -155,6 +169,21 @@ impl<'a> Annotations<'a> {
             text: text_string::lines(&contents, TEXT_CHARS_MAX)?,
         })
     }
+}
+
+/// How an annotation is drawn when nobody points at it.
+fn appearance<'a>(annotation: &Dict<'a>) -> Option<Appearance<'a>> {
+    let rect = annotation.get::<PdfRect>("Rect")?;
+    let normal = annotation.get::<Dict<'_>>("AP")?.get::<Object<'a>>("N")?;
+    let form = match normal {
+        Object::Stream(form) => form,
+        Object::Dict(states) => {
+            let state = annotation.get::<Name<'_>>("AS")?;
+            states.get::<Stream<'a>>(state)?
+        }
+        _ => return None,
+    };
+    Some(Appearance { form, rect })
 }
 
 /// Where an annotation is shown and of what sort it is; `None` if it is not.
@@ -238,11 +267,17 @@ mod tests {
     const LINK: &str = "<</Subtype/Link/Rect[1 1 2 2]/Dest[3 0 R/Fit]>>";
 
     /// Of a page with these annotations; object 5 is [`LINK`].
-    fn read(turn: &str, annotations: &str, limits: &Limits) -> PageAnnotations {
+    fn read(turn: &str, annotations: &str, limits: &Limits) -> PageAnnotations<'static> {
         let page = format!("{turn}/Annots[{annotations}]");
         let pdf = two_pages("", &page, &[LINK]);
         let destinations = Destinations::new(&pdf, limits);
-        Annotations::new(&pdf).read(&pdf.pages()[0], &destinations, limits)
+        let found = Annotations::new(&pdf).read(&pdf.pages()[0], &destinations, limits);
+        PageAnnotations {
+            links: found.links,
+            notes: found.notes,
+            appearances: Vec::new(),
+            is_cut: found.is_cut,
+        }
     }
 
     #[test]

@@ -4,15 +4,18 @@
 //! Invariant: operators, glyphs and nesting stay within the limits whatever the streams say; a number
 //! that is not finite draws nothing.
 
-use hayro_font::kurbo::{Affine, Point};
+use hayro_font::kurbo::{Affine, Point, Rect as KurboRect};
 use hayro_syntax::content::TypedIter;
 use hayro_syntax::content::ops::TypedInstruction as Op;
 use hayro_syntax::object::dict::keys::{
-    ACTUAL_TEXT, MATRIX, MCID, RESOURCES, STRUCT_PARENTS, SUBTYPE,
+    ACTUAL_TEXT, BBOX, MATRIX, MCID, RESOURCES, STRUCT_PARENTS, SUBTYPE,
 };
-use hayro_syntax::object::{Array, Dict, Name, Number, Object, Stream, String as PdfString};
+use hayro_syntax::object::{
+    Array, Dict, Name, Number, Object, Rect as PdfRect, Stream, String as PdfString,
+};
 use hayro_syntax::page::Resources;
 
+use super::annotation::Appearance;
 use super::colour::Colour;
 use super::font::{Fonts, UNKNOWN};
 use super::layers::Layers;
@@ -23,6 +26,8 @@ use crate::geometry::Rect;
 use crate::limits::Limits;
 use crate::page::{Cut, Glyph, Page, PlacedPicture, Turn};
 
+/// The matrix of a form that has none.
+const IDENTITY: [f64; 6] = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
 /// States that a page may save.
 const SAVED_STATES_MAX: usize = 512;
 /// Marked contents within each other.
@@ -49,6 +54,25 @@ struct State {
     fill: Colour,
     stroke: Colour,
     line_width: f64,
+}
+
+impl State {
+    fn new(matrix: Affine) -> Self {
+        Self {
+            matrix,
+            font: None,
+            size: 1.0,
+            char_space: 0.0,
+            word_space: 0.0,
+            scale: 1.0,
+            leading: 0.0,
+            rise: 0.0,
+            mode: 0,
+            fill: Colour::BLACK,
+            stroke: Colour::BLACK,
+            line_width: 1.0,
+        }
+    }
 }
 
 /// Marked content that is open.
@@ -97,20 +121,7 @@ impl<'r, 'a> Interpreter<'r, 'a> {
             limits,
             page,
             operators: 0,
-            state: State {
-                matrix,
-                font: None,
-                size: 1.0,
-                char_space: 0.0,
-                word_space: 0.0,
-                scale: 1.0,
-                leading: 0.0,
-                rise: 0.0,
-                mode: 0,
-                fill: Colour::BLACK,
-                stroke: Colour::BLACK,
-                line_width: 1.0,
-            },
+            state: State::new(matrix),
             saved: Vec::new(),
             marked: Vec::new(),
             text_matrix: Affine::IDENTITY,
@@ -409,6 +420,35 @@ impl<'r, 'a> Interpreter<'r, 'a> {
                 is_invisible: self.state.mode == 3,
             });
         }
+    }
+
+    /// Follows the appearance of an annotation, fitted into its box as the format says (ISO 32000-2,
+    /// 12.5.5).
+    pub(crate) fn appearance(
+        &mut self,
+        appearance: &Appearance<'a>,
+        page: Affine,
+        resources: &Resources<'a>,
+    ) {
+        let dict = appearance.form.dict();
+        let Some(bbox) = dict.get::<PdfRect>(BBOX) else {
+            return;
+        };
+        let matrix = Affine::new(dict.get::<[f64; 6]>(MATRIX).unwrap_or(IDENTITY));
+        let bbox = matrix.transform_rect_bbox(KurboRect::new(bbox.x0, bbox.y0, bbox.x1, bbox.y1));
+        let rect = appearance.rect;
+        let is_sane = bbox.width() > 0.0 && bbox.height() > 0.0;
+        if !is_sane || self.layers.hides_object(dict) {
+            return;
+        }
+        let (x, y) = (rect.width() / bbox.width(), rect.height() / bbox.height());
+        let fit = Affine::translate((rect.x0, rect.y0))
+            * Affine::scale_non_uniform(x, y)
+            * Affine::translate((-bbox.x0, -bbox.y0));
+        self.saved.clear();
+        self.marked.clear();
+        self.state = State::new(page * fit);
+        self.form(&appearance.form, resources, 1);
     }
 
     fn x_object(&mut self, name: &Name<'_>, resources: &Resources<'a>, depth: u32) {

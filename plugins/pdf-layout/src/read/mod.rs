@@ -42,6 +42,8 @@ pub use picture::{EncodedPicture, MissingPictures, PictureFormat, PictureSink};
 
 /// Where the header is looked for. Readers accept some junk in front of it, mail headers mostly.
 const HEADER_WITHIN: usize = 64 << 10;
+/// Where the first object of a file without a header is looked for.
+const OBJECT_WITHIN: usize = 256;
 /// Larger pages, in points, are a mistake: 200 inches is the format's own bound.
 const PAGE_SIDE_MAX: f32 = 14_400.0;
 
@@ -88,7 +90,15 @@ pub fn open(input: Vec<u8>, password: Option<&str>) -> Result<Pdf, OpenError> {
     if input.is_empty() {
         return Err(OpenError::Empty);
     }
-    let offset = header_offset(&input).ok_or(OpenError::NoHeader)?;
+    // A file whose first line was lost is one as long as its objects are there.
+    let starts_with_object = || {
+        let head = &input[..input.len().min(OBJECT_WITHIN)];
+        head.windows(b" 0 obj".len())
+            .any(|window| window == b" 0 obj")
+    };
+    let offset = header_offset(&input)
+        .or_else(|| starts_with_object().then_some(0))
+        .ok_or(OpenError::NoHeader)?;
     let input = if offset == 0 {
         input
     } else {
@@ -199,15 +209,103 @@ impl<'a> Reader<'a> {
             &self.limits,
         );
         interpreter.run(source.typed_operations(), source.resources(), 0);
-        let mut page = interpreter.page;
         let over = self
             .annotations
             .read(source, &self.destinations, &self.limits);
+        for appearance in &over.appearances {
+            interpreter.appearance(appearance, matrix, source.resources());
+        }
+        let mut page = interpreter.page;
         page.links = over.links;
         page.notes = over.notes;
         if over.is_cut {
             page.cut = page.cut.or(Some(Cut::Annotations));
         }
         page
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::{file, pdf, stream, two_pages};
+    use super::*;
+
+    struct Discard;
+
+    impl PictureSink for Discard {
+        fn put(&mut self, _: u32, _: &EncodedPicture) -> bool {
+            true
+        }
+    }
+
+    fn first_page(pdf: &Pdf) -> Page {
+        Reader::new(pdf, Limits::default()).page(1, &mut Discard)
+    }
+
+    fn text(page: &Page) -> String {
+        page.glyphs.iter().map(|glyph| glyph.char).collect()
+    }
+
+    #[test]
+    fn appearances_are_drawn_into_their_boxes() {
+        let font = "/Resources<</Font<</F<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>>>>>";
+        let button = |state: &str| {
+            let page = format!(
+                "/Annots[<</Subtype/Widget/FT/Btn/Ff 65536/Rect[100 200 300 240]/AP<</N {state}>>/AS/On>>]"
+            );
+            let form = stream(
+                &format!("/Subtype/Form/BBox[0 0 100 20]{font}"),
+                b"BT /F 10 Tf 0 0 Td (Press) Tj ET",
+            );
+            first_page(&two_pages("", &page, &[form]))
+        };
+        for state in ["5 0 R", "<</On 5 0 R/Off null>>"] {
+            let page = button(state);
+            assert_eq!(text(&page), "Press", "{state}");
+            // Twice as wide and twice as high, 200 points above the foot of a page of 800.
+            let first = page.glyphs[0];
+            assert_eq!((first.x0, first.baseline, first.size), (100.0, 600.0, 20.0));
+        }
+        assert_eq!(text(&button("<</Off 5 0 R>>")), "");
+    }
+
+    #[test]
+    fn letters_of_type_3_fonts_have_a_size_by_their_width() {
+        let objects = |matrix: &str, width: u32| {
+            let glyph = stream("", b"0 0 d0");
+            [
+                b"<</Type/Catalog/Pages 2 0 R>>".to_vec(),
+                b"<</Type/Pages/Kids[3 0 R]/Count 1/MediaBox[0 0 600 800]>>".to_vec(),
+                b"<</Type/Page/Parent 2 0 R/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>".to_vec(),
+                stream("", b"BT /F 1 Tf 10 0 0 10 50 50 Tm (a) Tj ET"),
+                format!(
+                    "<</Type/Font/Subtype/Type3/FontMatrix[{matrix} 0 0 {matrix} 0 0]/FontBBox[0 0 1 1]\
+                     /FirstChar 97/LastChar 97/Widths[{width}]/CharProcs<</a 6 0 R>>\
+                     /Encoding<</Differences[97/a]>>>>"
+                )
+                .into_bytes(),
+                glyph,
+            ]
+        };
+        for (matrix, width, expected) in [("0.001", 500, 10.0), ("1", 5, 100.0)] {
+            let page = first_page(&pdf(&objects(matrix, width), ""));
+            assert_eq!(page.glyphs[0].size, expected, "{matrix}");
+        }
+    }
+
+    #[test]
+    fn the_header_may_stand_late_or_be_lost() {
+        let objects = [
+            "<</Type/Catalog/Pages 2 0 R>>",
+            "<</Type/Pages/Kids[3 0 R]/Count 1>>",
+            "<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>",
+        ];
+        let whole = file(&objects, "");
+        let late = [&b"Subject: a file\r\n\r\n"[..], &whole].concat();
+        let lost = whole[b"%PDF-1.7\n".len()..].to_vec();
+        for input in [whole, late, lost] {
+            assert_eq!(open(input, None).map(|pdf| pdf.pages().len()), Ok(1));
+        }
+        assert_eq!(open(b"no".to_vec(), None).err(), Some(OpenError::NoHeader));
     }
 }
