@@ -23,7 +23,15 @@ pub(crate) fn convert_bytes(
     options: &Options,
     files: &mut dyn Files,
 ) -> Result<Document, ConvertError> {
-    let limits = Limits::default();
+    convert_within(input, options, Limits::default(), files)
+}
+
+fn convert_within(
+    input: Vec<u8>,
+    options: &Options,
+    limits: Limits,
+    files: &mut dyn Files,
+) -> Result<Document, ConvertError> {
     let password = options.password.as_deref();
     let pdf = open(input, password).map_err(|error| open_error(error, password.is_some()))?;
     let mut pictures = Pictures::new(files);
@@ -261,6 +269,42 @@ mod tests {
             assert_eq!(document.files.len(), expected);
             assert_eq!(files.outputs.len(), expected);
         }
+    }
+
+    #[test]
+    fn bounds_are_errors_or_warnings() {
+        let content = "BT /F 12 Tf 72 700 Td (Some words of a page.) Tj ET";
+        let check = |limits: Limits| {
+            let input = pdf(&[content; 3], "");
+            let options = Options::default();
+            convert_within(input, &options, limits, &mut MemoryFiles::default())
+        };
+        let limits = Limits::default;
+        let too_large = [
+            Limits {
+                markdown_bytes: 40,
+                ..limits()
+            },
+            Limits {
+                pages: 2,
+                ..limits()
+            },
+            Limits {
+                glyphs: 40,
+                ..limits()
+            },
+        ];
+        for limits in too_large {
+            let found = check(limits);
+            assert!(matches!(found, Err(ConvertError::TooLarge(_))), "{found:?}");
+        }
+        let cut = check(Limits {
+            glyphs_per_page: 10,
+            ..limits()
+        });
+        let expected = "pages 1-3: too many characters; some were left out";
+        assert_eq!(cut.unwrap().warnings, [expected]);
+        assert_eq!(check(limits()).unwrap().warnings, Vec::<String>::new());
     }
 
     #[test]

@@ -18,6 +18,7 @@ use hayro_syntax::page::Resources;
 use super::annotation::Appearance;
 use super::colour::Colour;
 use super::font::{Fonts, UNKNOWN};
+use super::inflated;
 use super::layers::Layers;
 use super::path::PathBuilder;
 use super::picture::{PictureSink, Pictures};
@@ -28,6 +29,8 @@ use crate::page::{Cut, Glyph, Page, PlacedPicture, Turn};
 
 /// The matrix of a form that has none.
 const IDENTITY: [f64; 6] = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0];
+/// Bytes of the forms of a page, counted each time they are drawn.
+const FORM_BYTES_MAX: usize = 256 << 20;
 /// States that a page may save.
 const SAVED_STATES_MAX: usize = 512;
 /// Marked contents within each other.
@@ -102,6 +105,8 @@ pub(crate) struct Interpreter<'r, 'a> {
     path: PathBuilder,
     /// Marked contents of forms with a numbering of their own are not those of the page.
     foreign_ids: u32,
+    /// Bytes of the forms that were followed: one that is drawn a thousand times counts as often.
+    form_bytes: usize,
 }
 
 impl<'r, 'a> Interpreter<'r, 'a> {
@@ -128,13 +133,14 @@ impl<'r, 'a> Interpreter<'r, 'a> {
             line_matrix: Affine::IDENTITY,
             path: PathBuilder::default(),
             foreign_ids: 0,
+            form_bytes: 0,
         }
     }
 
     fn is_over(&mut self) -> bool {
         self.operators += 1;
         if self.operators > self.limits.operators_per_page {
-            self.page.cut = self.page.cut.or(Some(Cut::Operators));
+            self.page.cut = Some(Cut::Operators);
         }
         matches!(self.page.cut, Some(Cut::Operators | Cut::Glyphs))
     }
@@ -471,9 +477,18 @@ impl<'r, 'a> Interpreter<'r, 'a> {
             self.page.cut = self.page.cut.or(Some(Cut::Nesting));
             return;
         }
+        if !inflated::is_bounded(stream) {
+            self.page.cut = self.page.cut.or(Some(Cut::Operators));
+            return;
+        }
         let Ok(data) = stream.decoded_data() else {
             return;
         };
+        self.form_bytes = self.form_bytes.saturating_add(data.len());
+        if self.form_bytes > FORM_BYTES_MAX {
+            self.page.cut = Some(Cut::Operators);
+            return;
+        }
         let dict = stream.dict();
         let state = self.state.clone();
         let (saved, marked) = (self.saved.len(), self.marked.len());

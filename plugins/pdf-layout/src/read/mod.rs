@@ -13,6 +13,7 @@ mod field;
 mod fixture;
 mod font;
 mod font_claims;
+mod inflated;
 mod layers;
 mod metadata;
 mod path;
@@ -208,7 +209,11 @@ impl<'a> Reader<'a> {
             &self.layers,
             &self.limits,
         );
-        interpreter.run(source.typed_operations(), source.resources(), 0);
+        if inflated::is_bounded_page(source) {
+            interpreter.run(source.typed_operations(), source.resources(), 0);
+        } else {
+            interpreter.page.cut = Some(Cut::Operators);
+        }
         let over = self
             .annotations
             .read(source, &self.destinations, &self.limits);
@@ -267,6 +272,19 @@ mod tests {
             assert_eq!((first.x0, first.baseline, first.size), (100.0, 600.0, 20.0));
         }
         assert_eq!(text(&button("<</Off 5 0 R>>")), "");
+    }
+
+    #[test]
+    fn forms_that_are_drawn_over_and_over_end() {
+        let resources = "/Contents 5 0 R/Resources<</XObject<</X 6 0 R>>>>";
+        let check = |times: usize, expected| {
+            let content = stream("", "/X Do ".repeat(times).as_bytes());
+            let form = stream("/Subtype/Form/BBox[0 0 1 1]", &vec![b' '; 16 << 20]);
+            let page = first_page(&two_pages("", resources, &[content, form]));
+            assert_eq!(page.cut, expected, "{times}");
+        };
+        check(2, None);
+        check(20, Some(Cut::Operators));
     }
 
     #[test]
