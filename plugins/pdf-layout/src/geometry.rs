@@ -62,6 +62,15 @@ impl Rect {
         }
     }
 
+    /// The smallest box around points; `None` of none.
+    #[must_use]
+    pub fn of_points(points: impl IntoIterator<Item = (f32, f32)>) -> Option<Self> {
+        let boxes = points
+            .into_iter()
+            .map(|(x, y)| Self::of_corners(x, y, x, y));
+        boxes.reduce(|all, one| all.union(&one))
+    }
+
     /// The smallest box around all; `None` of none.
     #[must_use]
     pub fn around<'a>(boxes: impl IntoIterator<Item = &'a Self>) -> Option<Self> {

@@ -253,9 +253,3 @@ fn table_block(table: &Table, text: &mut String) {
     }
     text.push('\n');
 }
-
-/// Whether a block shows anything.
-#[must_use]
-pub fn is_shown(block: &Block) -> bool {
-    block.text().is_none_or(|text| text.role != Role::Furniture)
-}

@@ -41,7 +41,8 @@ fn convert_within(
     let mut warnings = Warnings::default();
     let mut placing = pictures.finish()?;
     warn_of_missing(&laid_out.missing_pictures, &mut warnings);
-    warn_of_pages(&laid_out, &mut warnings);
+    let needs_ocr = needs_ocr(&laid_out);
+    warn_of_pages(&laid_out, &needs_ocr, &mut warnings);
 
     let mut markdown_bytes = 0;
     let mut pages = Vec::new();
@@ -55,12 +56,11 @@ fn convert_within(
         pages.push(Page::new(page.number, text));
     }
     let page_count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
-    let tree = tree::of_document(&laid_out);
     let outline = tree::outline(&laid_out);
     let first_heading = first_heading(&laid_out, &outline);
     let mut written = vec![put_main(files, &pages)?];
     if page_count >= options.long_from_pages {
-        written.extend(put_long(files, &pages, &tree)?);
+        written.extend(put_long(files, &pages, &tree::of_document(&laid_out))?);
     }
     written.extend(placing.into_files());
     Ok(Document {
@@ -70,7 +70,7 @@ fn convert_within(
         remote_id: None,
         pages: Some(page_count),
         outline,
-        metadata: metadata(&laid_out.metadata, &needs_ocr(&laid_out)),
+        metadata: metadata(&laid_out.metadata, &needs_ocr),
         warnings: warnings.into_sentences(),
     })
 }
@@ -114,8 +114,12 @@ fn needs_ocr(document: &kbhost_pdf_layout::Document) -> Vec<u32> {
     pages.map(|page| page.number).collect()
 }
 
-fn warn_of_pages(document: &kbhost_pdf_layout::Document, warnings: &mut Warnings) {
-    match needs_ocr(document).as_slice() {
+fn warn_of_pages(
+    document: &kbhost_pdf_layout::Document,
+    needs_ocr: &[u32],
+    warnings: &mut Warnings,
+) {
+    match needs_ocr {
         [] => {}
         [only] => warnings.push(&format!("page {only} has no text; it needs OCR")),
         several => {

@@ -1,12 +1,9 @@
 //! The sections of a document: its bookmarks, else its headings.
 
-use kbhost_guest::long_document::{Node, SUMMARY_CHARS_MAX, TITLE_CHARS_MAX, Tree};
+use kbhost_guest::long_document::{NODES_MAX, Node, SUMMARY_CHARS_MAX, TITLE_CHARS_MAX, Tree};
 use kbhost_guest::{Heading, one_line};
 use kbhost_pdf_layout::Document;
 use kbhost_pdf_layout::layout::block::Role;
-
-/// Entries beyond this are no outline.
-const HEADINGS_MAX: usize = 9_999;
 
 /// The bookmarks of a document, else its headings.
 pub(crate) fn outline(document: &Document) -> Vec<Heading> {
@@ -15,7 +12,7 @@ pub(crate) fn outline(document: &Document) -> Vec<Heading> {
         let page = bookmark.page.filter(|page| (1..=count).contains(page));
         heading(bookmark.level, &bookmark.title, page)
     });
-    let bookmarks: Vec<Heading> = bookmarks.take(HEADINGS_MAX).collect();
+    let bookmarks: Vec<Heading> = bookmarks.take(NODES_MAX).collect();
     if bookmarks.is_empty() {
         headings(document)
     } else {
@@ -35,7 +32,7 @@ fn headings(document: &Document) -> Vec<Heading> {
             _ => None,
         }
     });
-    headings.take(HEADINGS_MAX).collect()
+    headings.take(NODES_MAX).collect()
 }
 
 fn heading(level: u8, title: &str, page: Option<u32>) -> Option<Heading> {

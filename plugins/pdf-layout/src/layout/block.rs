@@ -110,6 +110,21 @@ pub struct PageBlocks {
 }
 
 impl Block {
+    /// A block of these lines; `None` of none.
+    #[must_use]
+    pub fn of_lines(lines: Vec<Line>, role: Role) -> Option<Self> {
+        let rect = Rect::around(lines.iter().map(|line| &line.rect))?;
+        let text = TextBlock {
+            lines,
+            role,
+            continues: false,
+        };
+        Some(Self {
+            rect,
+            kind: BlockKind::Text(text),
+        })
+    }
+
     /// Its text, if it is text.
     #[must_use]
     pub fn text(&self) -> Option<&TextBlock> {

@@ -93,20 +93,12 @@ fn divided(text: TextBlock, is_furniture: impl Fn(&Line) -> bool) -> Vec<Block> 
         }
     }
     let parts = parts.into_iter().filter_map(|(is_furniture, lines)| {
-        let rect = crate::geometry::Rect::around(lines.iter().map(|line| &line.rect))?;
         let role = if is_furniture {
             Role::Furniture
         } else {
             Role::Paragraph
         };
-        Some(Block {
-            rect,
-            kind: BlockKind::Text(TextBlock {
-                lines,
-                role,
-                continues: false,
-            }),
-        })
+        Block::of_lines(lines, role)
     });
     parts.collect()
 }

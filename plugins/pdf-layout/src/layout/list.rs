@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use crate::layout::block::{Block, PageBlocks, Role, TextBlock};
+use crate::layout::roman;
 use crate::layout::text::{Line, Word};
 
 /// Items that stand this many ems farther right are of a list within.
@@ -254,21 +255,8 @@ fn values(text: &str) -> Vec<Counted> {
         let n = u32::from(letter.to_ascii_lowercase() - b'a') + 1;
         values.push(Counted::Letters(n, is_upper));
     }
-    values.extend(roman(inner).map(|n| Counted::Roman(n, is_upper)));
+    values.extend(roman::value(inner).map(|n| Counted::Roman(n, is_upper)));
     values
-}
-
-/// The value of a roman number up to 89 that is written the usual way.
-fn roman(text: &str) -> Option<u32> {
-    let text = text.to_ascii_lowercase();
-    (1..90)
-        .find(|n| {
-            let tens = ["", "x", "xx", "xxx", "xl", "l", "lx", "lxx", "lxxx"];
-            let ones = ["", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"];
-            let tens = tens.get(n / 10).copied().unwrap_or_default();
-            text.strip_prefix(tens) == ones.get(n % 10).copied()
-        })
-        .and_then(|n| u32::try_from(n).ok())
 }
 
 /// An item as far as it is known while a page is read.
@@ -454,8 +442,8 @@ mod tests {
 
     #[test]
     fn roman_numbers_are_counted() {
-        assert_eq!(roman("xiv"), Some(14));
-        assert_eq!(roman("iiii"), None);
+        assert_eq!(roman::value("xiv"), Some(14));
+        assert_eq!(roman::value("iiii"), None);
         assert_eq!(
             values("v)"),
             [Counted::Letters(22, false), Counted::Roman(5, false)]

@@ -14,6 +14,7 @@ pub mod list;
 pub mod note;
 pub mod order;
 pub mod paragraph;
+pub mod roman;
 #[cfg(test)]
 pub(crate) mod sample;
 pub mod script;
@@ -26,7 +27,6 @@ pub mod title;
 pub mod turn;
 mod words;
 
-use crate::geometry::Rect;
 use crate::page::{Bookmark, Element, FontStyle, Page};
 use block::{Block, BlockKind, PageBlocks, Table};
 use order::{Item, Reading};
@@ -169,10 +169,4 @@ fn usual_size(lines: &[Line]) -> f32 {
         sum > half
     });
     middle.map_or(10.0, |(size, _)| *size)
-}
-
-/// The smallest box around blocks.
-#[must_use]
-pub fn around(blocks: &[Block]) -> Option<Rect> {
-    Rect::around(blocks.iter().map(|block| &block.rect))
 }

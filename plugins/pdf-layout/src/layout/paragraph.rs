@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::geometry::Rect;
-use crate::layout::block::{Block, BlockKind, Role, TextBlock};
+use crate::layout::block::{Block, Role};
 use crate::layout::list::{self, Marker};
 use crate::layout::text::{Line, Script};
 
@@ -194,15 +194,7 @@ fn rows(lines: Vec<Line>) -> Vec<Row> {
 
 fn block(rows: Vec<Row>) -> Option<Block> {
     let lines: Vec<Line> = rows.into_iter().flat_map(|row| row.lines).collect();
-    let rect = Rect::around(lines.iter().map(|line| &line.rect))?;
-    Some(Block {
-        rect,
-        kind: BlockKind::Text(TextBlock {
-            lines,
-            role: Role::Paragraph,
-            continues: false,
-        }),
-    })
+    Block::of_lines(lines, Role::Paragraph)
 }
 
 /// The usual distances of baselines in ems, by the size of the text.
@@ -451,7 +443,10 @@ mod tests {
 
     fn check(lines: Vec<Line>, expected: &[&str]) {
         let blocks = blocks(lines);
-        let texts = blocks.iter().filter_map(Block::text).map(TextBlock::plain);
+        let texts = blocks
+            .iter()
+            .filter_map(Block::text)
+            .map(|text| text.plain());
         assert_eq!(texts.collect::<Vec<_>>(), expected);
     }
 

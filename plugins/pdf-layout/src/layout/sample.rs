@@ -1,7 +1,7 @@
 //! Builders of small pages for the tests of the stages. Every character is half an em wide.
 
 use crate::geometry::Rect;
-use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
+use crate::layout::block::{Block, PageBlocks, Role, TextBlock};
 use crate::layout::text::{Line, Script, Style, Word};
 use crate::page::{Glyph, Turn};
 
@@ -31,6 +31,29 @@ pub(crate) fn glyphs(text: &str, x: f32, baseline: f32) -> Vec<Glyph> {
     places.map(|(c, x)| glyph(c, x, baseline)).collect()
 }
 
+/// A word with its left edge at `x`.
+pub(crate) fn word(text: &str, x: f32, baseline: f32, size: f32, style: Style) -> Word {
+    Word {
+        text: text.to_owned(),
+        rect: Rect {
+            x0: x,
+            y0: baseline - 0.76 * size,
+            x1: x + 0.5 * size * text.chars().count() as f32,
+            y1: baseline + 0.22 * size,
+        },
+        baseline,
+        size,
+        font: 0,
+        style,
+        script: Script::Normal,
+        is_glued: false,
+        link: None,
+        content_id: None,
+        is_artifact: false,
+        order: baseline as u32,
+    }
+}
+
 /// A line of plain words.
 pub(crate) fn line(text: &str, x: f32, baseline: f32) -> Line {
     styled(text, x, baseline, Style::default())
@@ -41,22 +64,9 @@ pub(crate) fn styled(text: &str, x: f32, baseline: f32, style: Style) -> Line {
     let mut words = Vec::new();
     let mut at = x;
     for text in text.split(' ') {
-        let end = at + CHAR * text.chars().count() as f32;
-        words.push(Word {
-            text: text.to_owned(),
-            rect: Rect::of_corners(at, baseline - 0.76 * EM, end, baseline + 0.22 * EM),
-            baseline,
-            size: EM,
-            font: 0,
-            style,
-            script: Script::Normal,
-            is_glued: false,
-            link: None,
-            content_id: None,
-            is_artifact: false,
-            order: baseline as u32,
-        });
-        at = end + CHAR;
+        let word = word(text, at, baseline, EM, style);
+        at = word.rect.x1 + CHAR;
+        words.push(word);
     }
     words.retain(|word| !word.text.is_empty());
     Line::of_words(words, Turn::None).expect("a line has words")
@@ -64,14 +74,7 @@ pub(crate) fn styled(text: &str, x: f32, baseline: f32, style: Style) -> Line {
 
 /// A paragraph.
 pub(crate) fn block(lines: Vec<Line>) -> Block {
-    Block {
-        rect: Rect::around(lines.iter().map(|line| &line.rect)).expect("a block has lines"),
-        kind: BlockKind::Text(TextBlock {
-            lines,
-            role: Role::Paragraph,
-            continues: false,
-        }),
-    }
+    Block::of_lines(lines, Role::Paragraph).expect("a block has lines")
 }
 
 /// A page of 600 by 800 points.

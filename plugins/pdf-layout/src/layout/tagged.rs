@@ -10,7 +10,7 @@ pub mod plan;
 use std::collections::BTreeMap;
 
 use crate::geometry::Rect;
-use crate::layout::block::{Block, BlockKind, Cell, PageBlocks, Role, Table, TextBlock};
+use crate::layout::block::{Block, BlockKind, Cell, PageBlocks, Role, Table};
 use crate::layout::list::{self, MarkerKind};
 use crate::layout::text::Line;
 use crate::page::Element;
@@ -140,20 +140,12 @@ fn text(part: &Part, role: &Role, content: &mut Content) -> Vec<(usize, Block, V
     let runs = part.content.chunk_by(|a, b| a.page == b.page);
     for run in runs {
         let lines = content.take(run);
-        let Some(rect) = Rect::around(lines.iter().map(|line| &line.rect)) else {
+        let Some(block) = Block::of_lines(lines, role.clone()) else {
             continue;
         };
         if let Some(before) = blocks.last_mut().and_then(|(_, block, _)| block.text_mut()) {
             before.continues = true;
         }
-        let block = Block {
-            rect,
-            kind: BlockKind::Text(TextBlock {
-                lines,
-                role: role.clone(),
-                continues: false,
-            }),
-        };
         let page = run.first().map_or(0, |place| place.page);
         blocks.push((page, block, run.to_vec()));
     }

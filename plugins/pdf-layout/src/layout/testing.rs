@@ -1,8 +1,9 @@
-//! Pages made by hand, for tests.
+//! Pages of lines that are set in different ways, for the tests of headings, contents and tags.
 
-use crate::geometry::Rect;
-use crate::layout::block::{Block, BlockKind, PageBlocks, Role, TextBlock};
-use crate::layout::text::{Line, Script, Style, Word};
+use crate::layout::block::{Block, PageBlocks, Role};
+pub(crate) use crate::layout::sample::block;
+use crate::layout::sample::word;
+use crate::layout::text::{Line, Style, Word};
 use crate::page::Turn;
 
 /// How a line is set.
@@ -34,45 +35,19 @@ pub(crate) fn at(y: f32, size: f32, is_bold: bool) -> Set {
 pub(crate) fn line(text: &str, set: Set) -> Line {
     let mut x = set.x;
     let words = text.split_whitespace().map(|text| {
-        let width = 0.5 * set.size * text.chars().count() as f32;
-        let rect = Rect {
-            x0: x,
-            y0: set.y - 0.76 * set.size,
-            x1: x + width,
-            y1: set.y + 0.22 * set.size,
+        let style = Style {
+            is_bold: set.is_bold,
+            ..Style::default()
         };
-        x += width + 0.25 * set.size;
-        Word {
-            text: text.to_owned(),
-            rect,
-            baseline: set.y,
-            size: set.size,
+        let word = Word {
             font: u16::from(set.is_bold),
-            style: Style {
-                is_bold: set.is_bold,
-                ..Style::default()
-            },
-            script: Script::Normal,
-            is_glued: false,
-            link: None,
             content_id: set.content_id,
-            is_artifact: false,
-            order: set.y as u32,
-        }
+            ..word(text, x, set.y, set.size, style)
+        };
+        x = word.rect.x1 + 0.25 * set.size;
+        word
     });
     Line::of_words(words.collect(), Turn::None).expect("there are words")
-}
-
-/// A paragraph of lines.
-pub(crate) fn block(lines: Vec<Line>) -> Block {
-    Block {
-        rect: Rect::around(lines.iter().map(|line| &line.rect)).expect("there are lines"),
-        kind: BlockKind::Text(TextBlock {
-            lines,
-            role: Role::Paragraph,
-            continues: false,
-        }),
-    }
 }
 
 /// Paragraphs of a line each, with their baselines.

@@ -20,7 +20,7 @@ use super::colour::Colour;
 use super::font::{Fonts, UNKNOWN};
 use super::inflated;
 use super::layers::Layers;
-use super::path::PathBuilder;
+use super::path::{PathBuilder, place};
 use super::picture::{PictureSink, Pictures};
 use super::text_string;
 use crate::geometry::Rect;
@@ -521,9 +521,7 @@ impl<'r, 'a> Interpreter<'r, 'a> {
         }
         let corners = [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0)];
         let corners = corners.map(|corner| self.state.matrix * Point::from(corner));
-        let boxes =
-            corners.map(|p| Rect::of_corners(p.x as f32, p.y as f32, p.x as f32, p.y as f32));
-        let Some(rect) = Rect::around(&boxes) else {
+        let Some(rect) = Rect::of_points(corners.iter().map(place)) else {
             return;
         };
         let is_sane = [rect.x0, rect.y0, rect.x1, rect.y1]

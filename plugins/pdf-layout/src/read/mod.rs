@@ -29,7 +29,7 @@ use std::fmt;
 
 use hayro_font::kurbo::Affine;
 pub use hayro_syntax::Pdf;
-use hayro_syntax::{DecryptionError, LoadPdfError};
+use hayro_syntax::{DecryptionError, LoadPdfError, PdfData};
 
 use crate::limits::Limits;
 use crate::page::{Bookmark, Cut, Element, FontStyle, Metadata, Page};
@@ -105,10 +105,12 @@ pub fn open(input: Vec<u8>, password: Option<&str>) -> Result<Pdf, OpenError> {
     } else {
         input[offset..].to_vec()
     };
-    let first = Pdf::new_with_password(input.clone(), password.unwrap_or_default());
+    // Shared, not copied, where it has to be opened again.
+    let data = PdfData::from(input);
+    let first = Pdf::new_with_password(data.clone(), password.unwrap_or_default());
     // A file that opens without a password is not closed by the one given for others.
     let opened = match (first, password) {
-        (Err(LoadPdfError::Decryption(_)), Some(_)) => Pdf::new(input),
+        (Err(LoadPdfError::Decryption(_)), Some(_)) => Pdf::new(data),
         (first, _) => first,
     };
     let pdf = opened.map_err(|error| match error {

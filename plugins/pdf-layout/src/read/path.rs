@@ -24,6 +24,11 @@ struct SubPath {
     is_curved: bool,
 }
 
+/// A point as coordinates of a page.
+pub(crate) fn place(point: &Point) -> (f32, f32) {
+    (point.x as f32, point.y as f32)
+}
+
 /// A path under construction.
 #[derive(Debug, Default)]
 pub(crate) struct PathBuilder {
@@ -102,14 +107,6 @@ impl PathBuilder {
     }
 }
 
-fn around(points: &[Point]) -> Option<Rect> {
-    let boxes: Vec<Rect> = points
-        .iter()
-        .map(|p| Rect::of_corners(p.x as f32, p.y as f32, p.x as f32, p.y as f32))
-        .collect();
-    Rect::around(&boxes)
-}
-
 fn on_page(rect: Rect, page: &Page) -> Option<Rect> {
     let cut = Rect {
         x0: rect.x0.max(0.0),
@@ -121,7 +118,9 @@ fn on_page(rect: Rect, page: &Page) -> Option<Rect> {
 }
 
 fn paint_fill(sub: &SubPath, luma: f32, page: &mut Page) {
-    let Some(rect) = around(&sub.points).and_then(|rect| on_page(rect, page)) else {
+    let Some(rect) =
+        Rect::of_points(sub.points.iter().map(place)).and_then(|rect| on_page(rect, page))
+    else {
         return;
     };
     if sub.is_curved || !is_box(&sub.points, &rect) || luma >= PAPER_LUMA {
@@ -163,7 +162,8 @@ fn paint_stroke(sub: &SubPath, width: f64, page: &mut Page) {
             continue;
         }
         let half = (width.clamp(0.0, 20.0) / 2.0) as f32;
-        let rect = Rect::of_corners(from.x as f32, from.y as f32, to.x as f32, to.y as f32);
+        let ((x0, y0), (x1, y1)) = (place(from), place(to));
+        let rect = Rect::of_corners(x0, y0, x1, y1);
         let rect = match is_horizontal {
             true => Rect {
                 y0: rect.y0 - half,

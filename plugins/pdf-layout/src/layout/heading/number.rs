@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is taken for a number is followed by a title or by nothing.
 
+use crate::layout::roman;
+
 /// Parts of a number that are told apart; a deeper one is as deep as this.
 const PARTS_MAX: usize = 6;
 /// The largest number of a part: years and codes of products are none.
@@ -153,19 +155,9 @@ fn is_letter(text: &str) -> bool {
     matches!((chars.next(), chars.next()), (Some('A'..='Z'), None))
 }
 
-/// Whether this is a Roman number as far as headings are counted.
+/// Whether this is a Roman number as far as headings are counted: in capitals.
 fn is_roman(text: &str) -> bool {
-    let (tens, ones) = text.split_at(text.find(['I', 'V']).unwrap_or(text.len()));
-    // `IX` and `IV`: the ones begin where the first I or V is.
-    let is_tens = matches!(
-        tens,
-        "" | "X" | "XX" | "XXX" | "XL" | "L" | "LX" | "LXX" | "LXXX"
-    );
-    let is_ones = matches!(
-        ones,
-        "" | "I" | "II" | "III" | "IV" | "V" | "VI" | "VII" | "VIII" | "IX"
-    );
-    is_tens && is_ones && !text.is_empty()
+    text.bytes().all(|byte| byte.is_ascii_uppercase()) && roman::value(text).is_some()
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::layout::block::{Block, BlockKind, Cell, PageBlocks, Role, TextBlock};
-use crate::layout::text::{Script, Style, Word};
+use crate::layout::sample;
+use crate::layout::text::{Style, Word};
 use crate::page::Rule;
 
 /// Font size of all text here; a space is a quarter of an em wide.
@@ -35,25 +36,10 @@ fn line(x: f32, baseline: f32, text: &str, order: &mut u32) -> Line {
 }
 
 fn word(x: f32, baseline: f32, text: &str, order: u32) -> Word {
-    Word {
-        text: text.to_owned(),
-        rect: Rect {
-            x0: x,
-            y0: baseline - 0.76 * EM,
-            x1: x + width(text),
-            y1: baseline + 0.22 * EM,
-        },
-        baseline,
-        size: EM,
-        font: 0,
-        style: Style::default(),
-        script: Script::Normal,
-        is_glued: false,
-        link: None,
-        content_id: None,
-        is_artifact: false,
-        order,
-    }
+    let mut word = sample::word(text, x, baseline, EM, Style::default());
+    word.rect.x1 = x + width(text);
+    word.order = order;
+    word
 }
 
 /// Lines of cells: each row at its baseline, each cell at its x.

@@ -5,8 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::Place;
-use crate::geometry::Rect;
-use crate::layout::block::{Block, BlockKind, PageBlocks, TextBlock};
+use crate::layout::block::{Block, BlockKind, PageBlocks, Role};
 use crate::layout::text::{Line, Word};
 
 /// The lines of a document by the marked content that they belong to.
@@ -173,13 +172,5 @@ fn rest(block: Block, owner: &impl Fn(Option<u32>) -> Option<usize>) -> Option<B
         let words: Vec<Word> = words.filter(|word| !word.is_artifact).cloned().collect();
         Line::of_words(words, line.turn)
     });
-    let left: Vec<Line> = left.collect();
-    Some(Block {
-        rect: Rect::around(left.iter().map(|line| &line.rect))?,
-        kind: BlockKind::Text(TextBlock {
-            lines: left,
-            role: crate::layout::block::Role::Paragraph,
-            continues: false,
-        }),
-    })
+    Block::of_lines(left.collect(), Role::Paragraph)
 }
